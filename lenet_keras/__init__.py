@@ -1,0 +1,27 @@
+"""The deeplearning.net LeNet tutorial, in Keras: to learn from and to ship.
+
+data -> model -> recipe, patience -> training
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_HOME = {
+    "load_mnist": "data",
+    "build_lenet5": "model",
+    "TUTORIAL": "recipe",
+    "Recipe": "recipe",
+    "PatienceStopping": "patience",
+    "train": "training",
+    "evaluate_lenet5": "training",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    # Keras takes seconds to import: load it only for those who ask for what needs it.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,185 @@
+"""The tutorial's early stopping, to the integer, as a Keras callback.
+
+The tutorial counts in minibatches, not epochs. It has patience for 10,000 of them. Every
+time the validation error falls clearly (below 0.995 of the best so far) at minibatch
+``iter``, patience becomes at least ``2 * iter``: a network that is still learning may go on
+for as long again as it has run. Training ends at the first minibatch that patience does
+not reach.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+__all__ = ["Patience", "PatienceStopping", "Validation"]
+
+
+@dataclass
+class Patience:
+    """The rule by itself: integers and comparisons, no network.
+
+    ``iter`` counts minibatches from 0, as in the tutorial.
+    """
+
+    patience: int = 10_000
+    patience_increase: int = 2
+    improvement_threshold: float = 0.995
+    best_validation_loss: float = math.inf
+    best_iter: int = 0
+
+    def validated(self, iter: int, validation_loss: float) -> bool:
+        """Take note of a validation after minibatch ``iter``; is it a new best?"""
+        if not validation_loss < self.best_validation_loss:
+            return False
+        if validation_loss < self.best_validation_loss * self.improvement_threshold:
+            self.patience = max(self.patience, iter * self.patience_increase)
+        self.best_validation_loss = validation_loss
+        self.best_iter = iter
+        return True
+
+    def exhausted(self, iter: int) -> bool:
+        """Does training end with minibatch ``iter``? To be asked after every one."""
+        return self.patience <= iter
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One look at the validation digits, as the tutorial reports it.
+
+    epoch, minibatch_index, iteration: counted from 1. cost: the mean negative log-likelihood
+    of this epoch's minibatches so far. Errors are fractions; test_error is None unless this
+    was a new best.
+    """
+
+    epoch: int
+    minibatch_index: int
+    n_train_batches: int
+    iteration: int
+    cost: float
+    validation_error: float
+    test_error: float | None
+
+
+class PatienceStopping(keras.callbacks.Callback):
+    """Early stopping as ``evaluate_lenet5`` does it.
+
+    Validates every ``min(n_train_batches, patience // 2)`` minibatches, in the middle of an
+    epoch if need be, scores the test set only at a new best, and looks at patience after
+    every minibatch. The tutorial never uses its ``best_params``; this keeps the best weights
+    and puts them back when training ends.
+
+    What it finds does not depend on ``steps_per_execution``; a value that would run past a
+    validation is refused.
+
+    Args:
+        validate_model: gives a model's validation error, a fraction.
+        test_model: the same for the test set, or None.
+        patience: look at this many minibatches regardless; at least 2.
+        patience_increase: wait this much longer when a new best is found.
+        improvement_threshold: a relative improvement of this much is considered significant.
+        on_validation: called with each ``Validation``, to report it.
+
+    Attributes:
+        best_iteration: the best minibatch, counted from 1; 0 before any validation.
+        best_validation_error, test_error: fractions, there.
+        stopped_iteration: the minibatch that ended training, from 1; None if patience held.
+        rule: the ``Patience`` within.
+
+    Raises:
+        ValueError: patience is below 2 (validation would be due every 0 minibatches), the
+            length of an epoch is unknown, or ``steps_per_execution`` runs past a validation.
+    """
+
+    def __init__(
+        self,
+        validate_model: Callable[[keras.Model], float],
+        test_model: Callable[[keras.Model], float] | None = None,
+        *,
+        patience: int = 10_000,
+        patience_increase: int = 2,
+        improvement_threshold: float = 0.995,
+        on_validation: Callable[[Validation], None] | None = None,
+    ) -> None:
+        super().__init__()
+        if patience < 2:
+            raise ValueError(f"patience must be at least 2 minibatches, not {patience}.")
+        self.validate_model = validate_model
+        self.test_model = test_model
+        self.on_validation = on_validation
+        self._new_rule = lambda: Patience(patience, patience_increase, improvement_threshold)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.rule = self._new_rule()
+        self.best_iteration = 0
+        self.best_validation_error = math.inf
+        self.test_error = None
+        self.stopped_iteration = None
+        self._best_weights = None
+        self._epoch = 0
+        self.n_train_batches = self.params.get("steps")
+        if not self.n_train_batches:
+            raise ValueError(
+                "PatienceStopping must know how many minibatches an epoch has: give fit "
+                "arrays, or steps_per_epoch."
+            )
+        self.validation_frequency = min(self.n_train_batches, self.rule.patience // 2)
+        # Within one execution nobody can look at the weights, so a validation must be due
+        # only where an execution ends. At the end of an epoch one always does.
+        steps = self.model.steps_per_execution
+        if self.validation_frequency < self.n_train_batches and (
+            self.validation_frequency % steps or self.n_train_batches % steps
+        ):
+            raise ValueError(
+                f"steps_per_execution={steps} would run past a validation: one is due every "
+                f"{self.validation_frequency} minibatches of {self.n_train_batches} in an "
+                "epoch. Use a divisor of both, or 1."
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._epoch = epoch
+        self._next_index = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        # With steps_per_execution > 1 this is called once for several minibatches, and the
+        # last group of an epoch may be numbered past its end.
+        last_index = min(batch, self.n_train_batches - 1)
+        for index in range(self._next_index, last_index + 1):
+            iter = self._epoch * self.n_train_batches + index
+            if (iter + 1) % self.validation_frequency == 0:
+                self._validate(iter, index, logs or {})
+            if self.rule.exhausted(iter):
+                self.stopped_iteration = iter + 1
+                self.model.stop_training = True
+                break
+        self._next_index = last_index + 1
+
+    def _validate(self, iter: int, index: int, logs: dict) -> None:
+        model = self.model
+        validation_error = self.validate_model(model)
+        test_error = None
+        if self.rule.validated(iter, validation_error):
+            self.best_iteration = iter + 1
+            self.best_validation_error = validation_error
+            self._best_weights = model.get_weights()
+            if self.test_model is not None:
+                test_error = self.test_error = self.test_model(model)
+        if self.on_validation is not None:
+            self.on_validation(
+                Validation(
+                    epoch=self._epoch + 1,
+                    minibatch_index=index + 1,
+                    n_train_batches=self.n_train_batches,
+                    iteration=iter + 1,
+                    cost=float(logs.get("loss", math.nan)),
+                    validation_error=validation_error,
+                    test_error=test_error,
+                )
+            )
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self._best_weights is not None:
+            self.model.set_weights(self._best_weights)

@@ -1,0 +1,50 @@
+"""Every hyperparameter of a training, in one visible place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lenet_keras.model import SEED
+
+__all__ = ["RECIPES", "TUTORIAL", "Recipe", "for_digits"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What ``evaluate_lenet5`` sets, under the names it uses.
+
+    nkerns, n_hidden: the network's sizes.
+    learning_rate: of plain stochastic gradient descent.
+    batch_size: digits in a minibatch. Minibatches are taken in order, never shuffled.
+    n_epochs: at most so many passes over the training digits.
+    patience: look at this many minibatches regardless.
+    patience_increase: wait this much longer when a new best is found.
+    improvement_threshold: a new best counts for patience if it is under this much of the old.
+    seed: of the initial weights.
+    precision: "float32", or "bfloat16" for Keras's mixed_bfloat16 policy.
+    """
+
+    name: str = "tutorial"
+    nkerns: tuple[int, int] = (20, 50)
+    n_hidden: int = 500
+    learning_rate: float = 0.1
+    batch_size: int = 500
+    n_epochs: int = 200
+    patience: int = 10_000
+    patience_increase: int = 2
+    improvement_threshold: float = 0.995
+    seed: int = SEED
+    precision: str = "float32"
+
+
+TUTORIAL = Recipe()
+
+RECIPES = {
+    "tutorial": TUTORIAL,
+    "first": replace(TUTORIAL, name="first", n_epochs=10),  # a newcomer's first few minutes
+}
+
+
+def for_digits(recipe: Recipe) -> Recipe:
+    """The same recipe for the embedded digits: 1,797 are too few for minibatches of 500."""
+    return replace(recipe, name=f"{recipe.name} on digits", batch_size=10, n_epochs=20)

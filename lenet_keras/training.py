@@ -1,0 +1,305 @@
+"""Train a network by a recipe, and keep everything about it in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from lenet_keras.data import Mnist, Split, load_mnist
+from lenet_keras.figures import learning_curve
+from lenet_keras.model import build_lenet5
+from lenet_keras.patience import PatienceStopping, Validation
+from lenet_keras.recipe import TUTORIAL, Recipe
+
+__all__ = ["Run", "RunError", "evaluate_lenet5", "load_model", "train", "zero_one_loss"]
+
+HISTORY_COLUMNS = ("epoch", "iteration", "cost", "validation_error", "test_error", "seconds")
+
+
+class RunError(Exception):
+    """A training or a model file failed. The message is for people."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    folder: holds model.keras, history.csv, run.json and curve.png.
+    model: with its best weights.
+    record: what run.json says.
+    """
+
+    folder: Path
+    model: keras.Model
+    record: dict
+
+
+def zero_one_loss(model: keras.Model, split: Split) -> float:
+    """The fraction of a split's digits that the model gets wrong, every digit counted once.
+
+    Args:
+        model: uint8 [N, 28, 28] to logits [N, 10].
+        split: any number of digits; the last minibatch may be smaller.
+
+    Returns:
+        A fraction from 0 to 1.
+    """
+    logits = model.predict(split.images, batch_size=500, verbose=0)
+    return float(np.mean(logits.argmax(axis=1) != split.labels))
+
+
+def train(
+    recipe: Recipe,
+    mnist: Mnist,
+    run_dir: str | os.PathLike[str],
+    *,
+    tensorboard: bool = False,
+) -> Run:
+    """Train LeNet by a recipe, print the tutorial's report, and fill a run folder.
+
+    The folder gets ``history.csv`` (a row per validation, errors in percent, seconds since
+    training began, written as training goes on), then ``model.keras`` (the weights of the
+    best validation), ``curve.png`` and, last, ``run.json`` (recipe, data and digest,
+    versions, hardware, times, result). Same recipe, data, versions and machine: the same
+    weights, bit for bit.
+
+    Args:
+        recipe: every hyperparameter.
+        mnist: what to learn; minibatches are taken in its order.
+        run_dir: the folder, made if it is not there; must not hold a finished run.
+        tensorboard: also write logs for TensorBoard, into ``run_dir/tensorboard``.
+
+    Returns:
+        The run, its model at the best weights.
+
+    Raises:
+        RunError: the folder holds a run, the cost became NaN, or TensorBoard is missing.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(run_dir)
+    if (folder / "run.json").exists():
+        raise RunError(f"{folder} already holds a finished run: choose another folder.")
+    callbacks: list[keras.callbacks.Callback] = []
+    if tensorboard:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise RunError("TensorBoard is not installed: pip install tensorboard.")
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+    folder.mkdir(parents=True, exist_ok=True)
+    # In a terminal Keras draws its progress bar; a log gets the report lines alone.
+    verbose = 1 if sys.stdout.isatty() else 0
+    history: list[Validation] = []
+    rows: list[tuple] = []
+
+    def report(validation: Validation) -> None:
+        where = "epoch {0.epoch}, minibatch {0.minibatch_index}/{0.n_train_batches}".format(
+            validation
+        )
+        lines = [f"{where}, validation error {100 * validation.validation_error:f} %"]
+        if validation.test_error is not None:
+            lines += [f"     {where}, test error of best model {100 * validation.test_error:f} %"]
+        # Wipe the half-drawn progress bar; Keras draws it again below these lines.
+        print("\r\x1b[K" * verbose + "\n".join(lines), flush=True)
+        if not math.isfinite(validation.cost):
+            raise RunError(
+                f"The cost was {validation.cost} in epoch {validation.epoch}: "
+                f"learning_rate={recipe.learning_rate} is too large."
+            )
+        history.append(validation)
+        rows.append(_history_row(validation, time.perf_counter() - began))
+        with whole_file(folder / "history.csv") as path, open(path, "w", newline="") as file:
+            csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
+
+    _make_repeatable(recipe.seed)
+    print("... building the model", flush=True)
+    with _precision(recipe.precision):
+        model = build_lenet5(recipe.nkerns, recipe.n_hidden, recipe.seed)
+    model.compile(
+        optimizer=keras.optimizers.SGD(recipe.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    stopping = PatienceStopping(
+        validate_model=lambda model: zero_one_loss(model, mnist.valid),
+        test_model=lambda model: zero_one_loss(model, mnist.test),
+        patience=recipe.patience,
+        patience_increase=recipe.patience_increase,
+        improvement_threshold=recipe.improvement_threshold,
+        on_validation=report,
+    )
+    print("... training", flush=True)
+    began = time.perf_counter()
+    model.fit(
+        *mnist.train,
+        batch_size=recipe.batch_size,
+        epochs=recipe.n_epochs,
+        shuffle=False,
+        verbose=verbose,
+        callbacks=[stopping, *callbacks],
+    )
+    seconds = time.perf_counter() - began
+
+    result = {
+        "best_validation_error": _percent(stopping.best_validation_error),
+        "best_iteration": stopping.best_iteration,
+        "test_error": _percent(stopping.test_error),
+    }
+    print("Optimization complete.")
+    print(
+        "Best validation score of {best_validation_error:f} % obtained at iteration "
+        "{best_iteration}, with test performance {test_error:f} %".format(**result)
+    )
+    print(f"The code ran for {seconds / 60:.2f}m", file=sys.stderr)
+
+    record = {
+        "recipe": dataclasses.asdict(recipe),
+        "data": {
+            "name": mnist.name,
+            "source": mnist.source,
+            "digest": mnist.digest,
+            "train": len(mnist.train.labels),
+            "valid": len(mnist.valid.labels),
+            "test": len(mnist.test.labels),
+        },
+        "seeds": {"weights": recipe.seed, "order": "none: minibatches in the order of the data"},
+        "versions": _versions(),
+        "hardware": _hardware(),
+        "wall_seconds": round(seconds, 2),
+        "epochs": history[-1].epoch,
+        "iterations": stopping.stopped_iteration or history[-1].iteration,
+        "stopped_by_patience": stopping.stopped_iteration is not None,
+        "result": result,
+    }
+    with whole_file(folder / "model.keras") as path:
+        model.save(path)
+    with whole_file(folder / "curve.png") as path:
+        title = f"{recipe.name} recipe on {'MNIST' if mnist.name == 'mnist' else mnist.source}"
+        learning_curve(history, title).savefig(path, dpi=120)
+    with whole_file(folder / "run.json") as path:
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return Run(folder, model, record)
+
+
+def evaluate_lenet5(
+    learning_rate: float = 0.1,
+    n_epochs: int = 200,
+    dataset: str = "auto",
+    nkerns: tuple[int, int] = (20, 50),
+    batch_size: int = 500,
+) -> Run:
+    """The tutorial's own entry point, with its signature.
+
+    Args:
+        learning_rate: factor for the stochastic gradient.
+        n_epochs: maximal number of epochs to run the optimizer.
+        dataset: what ``load_mnist`` takes, the tutorial's ``mnist.pkl.gz`` among others.
+        nkerns: number of kernels on each layer.
+        batch_size: digits in a minibatch.
+
+    Returns:
+        The run, in a new folder under ``runs/``.
+    """
+    recipe = dataclasses.replace(
+        TUTORIAL,
+        learning_rate=learning_rate,
+        n_epochs=n_epochs,
+        nkerns=tuple(nkerns),
+        batch_size=batch_size,
+    )
+    return train(recipe, load_mnist(dataset), new_run_dir(recipe))
+
+
+def new_run_dir(recipe: Recipe) -> Path:
+    """A folder that no run has used: runs/<recipe>-<date>-<time>."""
+    return Path("runs", f"{recipe.name.replace(' ', '-')}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def load_model(path: str | os.PathLike[str]) -> keras.Model:
+    """Load a ``model.keras``, or the one in a run folder, in Keras's safe mode.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.keras"
+    if not path.exists():
+        raise RunError(f"There is no model at {path}: name a run folder or a .keras file.")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged file can raise anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{path} cannot be read as a Keras model ({reason})") from None
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which becomes ``path`` only when all is written."""
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _precision(precision: str) -> Iterator[None]:
+    """Build layers under Keras's policy for this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _make_repeatable(seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Also keeps Keras from compiling with XLA, which on a CPU takes twice as long here.
+        tf.config.experimental.enable_op_determinism()
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 6)
+
+
+def _history_row(v: Validation, seconds: float) -> tuple:
+    errors = (_percent(v.validation_error), _percent(v.test_error))
+    return (v.epoch, v.iteration, round(v.cost, 8), *errors, round(seconds, 2))
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    packages = ["lenet-keras", "keras", backend, "numpy"]
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), "backend": backend, **versions}
+
+
+def _hardware() -> dict[str, object]:
+    cpu = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line for line in lines if line.startswith("model name")).split(": ")[1]
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "devices": [str(device) for device in keras.distribution.list_devices()],
+    }
