@@ -6,6 +6,11 @@ data -> model -> recipe, patience -> training
 from __future__ import annotations
 
 import importlib
+import os
+
+# TensorFlow's native code writes notes about every start to stderr; its failures are Python
+# exceptions all the same. Read when TensorFlow loads, so it is set before anything imports it.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _HOME = {
     "load_mnist": "data",

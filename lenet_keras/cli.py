@@ -66,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--out", metavar="DIR", help="the run folder (default: a new one under runs/)"
     )
-    train.add_argument(
-        "--tensorboard", action="store_true", help="also write logs for TensorBoard"
-    )
+    train.add_argument("--tensorboard", action="store_true", help="also write logs for TensorBoard")
 
     evaluate = commands.add_parser("evaluate", help="count a model's errors")
     evaluate.set_defaults(command=_evaluate)
@@ -89,7 +87,7 @@ def _train(options: argparse.Namespace) -> int:
         recipe = recipes.for_digits(recipe)
         print(
             f"They are few: minibatches of {recipe.batch_size} instead of "
-            f"{recipes.TUTORIAL.batch_size}, {options.epochs or recipe.n_epochs} epochs."
+            f"{recipes.TUTORIAL.batch_size}."
         )
     asked = {
         "n_epochs": options.epochs,
@@ -170,7 +168,6 @@ def _quiet_start() -> Iterator[None]:
 
     It notes CPU features and absent GPUs straight to file descriptor 2, out of Python's reach.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as notes:

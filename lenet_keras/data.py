@@ -236,13 +236,15 @@ def _from_npz(path: Path) -> Mnist:
 class _ArrayUnpickler(pickle.Unpickler):
     """Unpickles NumPy arrays and nothing else: a pickle is a program, and we run none."""
 
-    _ADMITTED = {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("_codecs", "encode"),  # how Python 3 writes bytes for a Python 2 reader
-        *((core + ".multiarray", "_reconstruct") for core in ("numpy.core", "numpy._core")),
-        *((core + ".numeric", "_frombuffer") for core in ("numpy.core", "numpy._core")),
-    }
+    _ADMITTED = frozenset(
+        {
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("_codecs", "encode"),  # how Python 3 writes bytes for a Python 2 reader
+            *((core + ".multiarray", "_reconstruct") for core in ("numpy.core", "numpy._core")),
+            *((core + ".numeric", "_frombuffer") for core in ("numpy.core", "numpy._core")),
+        }
+    )
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in self._ADMITTED:

@@ -111,7 +111,7 @@ def to_keras(layer: str, weights: TheanoWeights) -> list[np.ndarray]:
 
 def build_lenet5(
     nkerns: tuple[int, int] = (20, 50), n_hidden: int = 500, seed: int = SEED
-) -> keras.Sequential:
+) -> keras.Model:
     """The tutorial's network with the tutorial's initial weights.
 
     Args:
@@ -127,24 +127,20 @@ def build_lenet5(
         ValueError: a size is not positive.
     """
     weights = draw_weights(nkerns, n_hidden, seed)
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28), dtype="uint8", name="images"),
-            layers.Rescaling(1 / 256, name="scale"),
-            layers.Reshape((28, 28, 1), name="channel"),
-            layers.Conv2D(nkerns[0], KERNEL, name="conv1"),
-            layers.MaxPooling2D(2, name="pool1"),
-            layers.Activation("tanh", name="tanh1"),
-            layers.Conv2D(nkerns[1], KERNEL, name="conv2"),
-            layers.MaxPooling2D(2, name="pool2"),
-            layers.Activation("tanh", name="tanh2"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(n_hidden, activation="tanh", name="hidden"),
-            # float32 under any precision policy: the loss takes exponentials of these.
-            layers.Dense(N_CLASSES, dtype="float32", name="logits"),
-        ],
-        name="lenet5",
-    )
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    x = layers.Rescaling(1 / 256, name="scale")(images)
+    x = layers.Reshape((28, 28, 1), name="channel")(x)
+    x = layers.Conv2D(nkerns[0], KERNEL, name="conv1")(x)
+    x = layers.MaxPooling2D(2, name="pool1")(x)
+    x = layers.Activation("tanh", name="tanh1")(x)
+    x = layers.Conv2D(nkerns[1], KERNEL, name="conv2")(x)
+    x = layers.MaxPooling2D(2, name="pool2")(x)
+    x = layers.Activation("tanh", name="tanh2")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(n_hidden, activation="tanh", name="hidden")(x)
+    # float32 under any precision policy: the loss takes exponentials of these.
+    logits = layers.Dense(N_CLASSES, dtype="float32", name="logits")(x)
+    model = keras.Model(images, logits, name="lenet5")
     for layer, theano_weights in weights.items():
         model.get_layer(layer).set_weights(to_keras(layer, theano_weights))
     return model

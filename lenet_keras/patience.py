@@ -84,6 +84,7 @@ class PatienceStopping(keras.callbacks.Callback):
         on_validation: called with each ``Validation``, to report it.
 
     Attributes:
+        validation_error: the latest, a fraction; also in the epoch's logs.
         best_iteration: the best minibatch, counted from 1; 0 before any validation.
         best_validation_error, test_error: fractions, there.
         stopped_iteration: the minibatch that ended training, from 1; None if patience held.
@@ -116,6 +117,7 @@ class PatienceStopping(keras.callbacks.Callback):
         self.rule = self._new_rule()
         self.best_iteration = 0
         self.best_validation_error = math.inf
+        self.validation_error = math.nan
         self.test_error = None
         self.stopped_iteration = None
         self._best_weights = None
@@ -157,9 +159,14 @@ class PatienceStopping(keras.callbacks.Callback):
                 break
         self._next_index = last_index + 1
 
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        # for the progress bar, TensorBoard and fit's own History
+        if logs is not None:
+            logs["validation_error"] = self.validation_error
+
     def _validate(self, iter: int, index: int, logs: dict) -> None:
         model = self.model
-        validation_error = self.validate_model(model)
+        validation_error = self.validation_error = self.validate_model(model)
         test_error = None
         if self.rule.validated(iter, validation_error):
             self.best_iteration = iter + 1

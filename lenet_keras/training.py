@@ -107,9 +107,8 @@ def train(
     rows: list[tuple] = []
 
     def report(validation: Validation) -> None:
-        where = "epoch {0.epoch}, minibatch {0.minibatch_index}/{0.n_train_batches}".format(
-            validation
-        )
+        minibatch = f"{validation.minibatch_index}/{validation.n_train_batches}"
+        where = f"epoch {validation.epoch}, minibatch {minibatch}"
         lines = [f"{where}, validation error {100 * validation.validation_error:f} %"]
         if validation.test_error is not None:
             lines += [f"     {where}, test error of best model {100 * validation.test_error:f} %"]
@@ -125,14 +124,8 @@ def train(
         with whole_file(folder / "history.csv") as path, open(path, "w", newline="") as file:
             csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
 
-    _make_repeatable(recipe.seed)
     print("... building the model", flush=True)
-    with _precision(recipe.precision):
-        model = build_lenet5(recipe.nkerns, recipe.n_hidden, recipe.seed)
-    model.compile(
-        optimizer=keras.optimizers.SGD(recipe.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
+    model = compiled_model(recipe)
     stopping = PatienceStopping(
         validate_model=lambda model: zero_one_loss(model, mnist.valid),
         test_model=lambda model: zero_one_loss(model, mnist.test),
@@ -223,6 +216,29 @@ def evaluate_lenet5(
     return train(recipe, load_mnist(dataset), new_run_dir(recipe))
 
 
+def compiled_model(recipe: Recipe) -> keras.Model:
+    """The recipe's network with its initial weights, ready for ``fit`` and repeatable."""
+    keras.utils.set_random_seed(recipe.seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Sums in a fixed order. It also keeps Keras from compiling with XLA, which makes
+        # these convolutions slower on a CPU (benchmarks/epoch.py).
+        tf.config.experimental.enable_op_determinism()
+    policy = keras.config.dtype_policy()
+    mixed = recipe.precision != "float32"
+    keras.config.set_dtype_policy(f"mixed_{recipe.precision}" if mixed else "float32")
+    try:
+        model = build_lenet5(recipe.nkerns, recipe.n_hidden, recipe.seed)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.compile(
+        optimizer=keras.optimizers.SGD(recipe.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
 def new_run_dir(recipe: Recipe) -> Path:
     """A folder that no run has used: runs/<recipe>-<date>-<time>."""
     return Path("runs", f"{recipe.name.replace(' ', '-')}-{datetime.now():%Y%m%d-%H%M%S}")
@@ -255,26 +271,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _precision(precision: str) -> Iterator[None]:
-    """Build layers under Keras's policy for this precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _make_repeatable(seed: int) -> None:
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # Also keeps Keras from compiling with XLA, which on a CPU takes twice as long here.
-        tf.config.experimental.enable_op_determinism()
 
 
 def _percent(fraction: float | None) -> float | None:

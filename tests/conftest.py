@@ -1,0 +1,34 @@
+"""What the tests share. MNIST is LENET_KERAS_DATA or what Keras cached; nothing is downloaded."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from lenet_keras.data import Mnist, load_mnist
+
+hypothesis.settings.register_profile("lenet", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("lenet")
+
+
+def _mnist_source() -> str | None:
+    if os.environ.get("LENET_KERAS_DATA"):
+        return os.environ["LENET_KERAS_DATA"]
+    cached = Path.home() / ".keras" / "datasets" / "mnist.npz"
+    return str(cached) if cached.exists() else None
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Mnist:
+    """MNIST itself; without it the test is skipped."""
+    source = _mnist_source()
+    if source in (None, "digits"):
+        pytest.skip("needs MNIST: set LENET_KERAS_DATA to a folder or file that has it")
+    return load_mnist(source)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Mnist:
+    """The embedded digits, there on every machine."""
+    return load_mnist("digits")

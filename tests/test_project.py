@@ -1,0 +1,102 @@
+"""The project's own promises: one way through the modules, nothing listed twice, true numbers."""
+
+import ast
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Each may import those before it, and none after.
+ORDER = ["data", "model", "recipe", "patience", "figures", "training", "cli"]
+
+
+def test_no_module_imports_upward():
+    modules = {path.stem: path for path in (ROOT / "lenet_keras").glob("*.py")}
+    assert set(modules) - {"__init__"} == set(ORDER)
+    for name in ORDER:
+        for node in ast.walk(ast.parse(modules[name].read_text())):
+            imported = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lenet_keras"):
+                imported = [node.module.removeprefix("lenet_keras").removeprefix(".")]
+                imported = imported if imported[0] else [alias.name for alias in node.names]
+            elif isinstance(node, ast.Import):
+                imported = [
+                    alias.name.removeprefix("lenet_keras.")
+                    for alias in node.names
+                    if alias.name.startswith("lenet_keras")
+                ]
+            for other in imported:
+                assert ORDER.index(other) < ORDER.index(name), f"{name} imports {other}"
+
+
+def test_conda_and_pip_users_get_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert conda == [f"python {PROJECT['requires-python']}", "pip"]
+    assert pip == {"pip": ["-e .[all]"]}
+    everything = PROJECT["optional-dependencies"]
+    extras = re.fullmatch(r"lenet-keras\[(.*)\]", everything["all"][0])[1].split(",")
+    assert set(extras) == set(everything) - {"all", "gpu"}
+
+
+def test_the_lock_has_every_dependency_within_its_range_with_hashes():
+    lock = (ROOT / "requirements.lock").read_text()
+    pins = dict(re.findall(r"^([a-z0-9_.-]+)==(\S+)", lock, re.M))
+    blocks = re.split(r"\n(?=\S)", lock.strip())
+    assert all("--hash=sha256:" in block for block in blocks if "==" in block)
+    assert "://" not in lock and "--index" not in lock
+    wanted = list(PROJECT["dependencies"])
+    for extra, requirements in PROJECT["optional-dependencies"].items():
+        wanted += [] if extra in ("all", "gpu") else requirements
+
+    def number(version):
+        return tuple(int(part) for part in version.split("."))
+
+    for requirement in wanted:
+        name, low, high = re.fullmatch(
+            r"([a-z0-9-]+)>=([\d.]+)(?:,<([\d.]+))?", requirement
+        ).groups()
+        assert number(pins[name]) >= number(low), requirement
+        assert not high or number(pins[name]) < number(high), requirement
+
+
+def test_workflow_and_readme_give_the_same_test_command():
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    job = workflow["jobs"]["test"]
+    assert any(step.get("run") == "make test" for step in job["steps"])
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+
+
+def test_the_readmes_numbers_are_the_committed_runs():
+    readme = (ROOT / "README.md").read_text()
+    record = json.loads((ROOT / "results/tutorial/run.json").read_text())
+    result = record["result"]
+    row = next(line for line in readme.splitlines() if "this project" in line and "|" in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:] == [
+        f"{result['best_validation_error']:.2f} %",
+        f"{result['best_iteration']:,}",
+        f"{result['test_error']:.2f} %",
+        f"{record['wall_seconds'] / 60:.2f} min",
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md"])
+def test_links_and_pictures_resolve(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
+
+
+def test_committed_text_names_no_machine():
+    record = (ROOT / "results/tutorial/run.json").read_text()
+    for private in ("/work", "/root", "/home", "/tmp"):
+        assert private not in record
