@@ -1,6 +1,6 @@
 """The deeplearning.net LeNet tutorial, in Keras: to learn from and to ship.
 
-data -> model -> recipe, patience -> training
+data -> model -> recipe, patience -> training -> onnx_export -> classifier
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _HOME = {
     "PatienceStopping": "patience",
     "train": "training",
     "evaluate_lenet5": "training",
+    "Classifier": "classifier",
 }
 
 __all__ = sorted(_HOME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import dataclasses
 import json
 import os
@@ -11,8 +12,12 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from lenet_keras.data import DataError, Mnist, load_mnist
+import numpy as np
+
+from lenet_keras.data import Mnist, load_mnist
+from lenet_keras.errors import LenetKerasError
 
 SOURCES = (
     "auto (the default: $LENET_KERAS_DATA, else MNIST cached or downloaded, else the embedded "
@@ -23,12 +28,10 @@ SOURCES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 for a failure; argparse exits with 2 for wrong usage."""
     options = _parser().parse_args(arguments)
-    with _quiet_start():
-        from lenet_keras.training import RunError
     warnings.showwarning = _show_warning
     try:
         return options.command(options)
-    except (DataError, RunError) as error:
+    except LenetKerasError as error:
         print(f"lenet-keras: {error}", file=sys.stderr)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -73,13 +76,32 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", metavar="MODEL", help="a run folder or a .keras file")
     evaluate.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    export = commands.add_parser("export", help="make the ONNX files of a run")
+    export.set_defaults(command=_export)
+    export.add_argument("run", metavar="RUN", type=Path, help="a run folder")
+    export.add_argument("--to", metavar="DIR", type=Path, required=True, help="where they go")
+    export.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
+
+    classify = commands.add_parser("classify", help="read the digit in pictures")
+    classify.set_defaults(command=_classify)
+    classify.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="a picture of one digit, a folder of such pictures, or - for standard input",
+    )
+    classify.add_argument("--model", metavar="FILE", help="another digit.onnx")
+    form = classify.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV")
     return parser
 
 
 def _train(options: argparse.Namespace) -> int:
-    from lenet_keras import recipe as recipes
-    from lenet_keras import training
-
+    with _quiet_start():
+        from lenet_keras import onnx_export, training
+        from lenet_keras import recipe as recipes
     mnist = load_mnist(options.data)
     recipe = recipes.RECIPES[options.recipe]
     print(_data_line(mnist))
@@ -99,19 +121,40 @@ def _train(options: argparse.Namespace) -> int:
     run = training.train(recipe, mnist, folder, tensorboard=options.tensorboard)
 
     error, n_test = run.record["result"]["test_error"], len(mnist.test.labels)
+    files = ["model.keras", "history.csv", "run.json", "curve.png"]
+    with _quiet_start():
+        path = onnx_export.write_lenet5(run)
+    files.insert(1, path.name)
+    print(f"\n{_recognised(path, mnist)}")
     print(
-        f"\nTest error {error:.2f} %: {100 - error:.2f} % of the {n_test:,} held-out "
+        f"Test error {error:.2f} %: {100 - error:.2f} % of the {n_test:,} held-out "
         f"{_digits_of(mnist)} are right.\n"
-        f"Everything is in {run.folder}: model.keras, history.csv, run.json, curve.png."
+        f"Everything is in {run.folder}: {', '.join(files)}."
     )
     if options.recipe == "first" and mnist.name == "mnist":
         print("These were the first 10 epochs; `make reproduce` does all 200 of the tutorial.")
     return 0
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    from lenet_keras.training import load_model, zero_one_loss
+def _recognised(path: Path, mnist: Mnist) -> str:
+    """The first held-out digit, drawn in characters, and what onnxruntime says it is."""
+    import onnxruntime
 
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    image = mnist.test.images[0]
+    probabilities, labels = session.run(["probabilities", "label"], {"images": image[None]})
+    # a character is about twice as high as wide: two rows of pixels in one of characters
+    shades = np.array(list(" ░▒▓█"))[image.reshape(14, 2, 28).mean(axis=1).astype(int) // 52]
+    drawn = "\n".join("".join(row).rstrip() for row in shades if (row != " ").any())
+    return (
+        f"{drawn}\n\nonnxruntime reads this held-out digit from {path.name} as {labels[0]} "
+        f"({100 * probabilities[0, labels[0]]:.1f} % sure); it is a {mnist.test.labels[0]}."
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    with _quiet_start():
+        from lenet_keras.training import load_model, zero_one_loss
     model = load_model(options.model)
     mnist = load_mnist(options.data)
     errors = {
@@ -127,6 +170,88 @@ def _evaluate(options: argparse.Namespace) -> int:
         error, n = errors[f"{name}_error"], len(split.labels)
         print(f"{name} error {error:.2f} % ({round(error * n / 100):,} of {n:,} digits)")
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    mnist = load_mnist(options.data)
+    with _quiet_start():
+        from lenet_keras.onnx_export import export
+
+        report = export(options.run, options.to, mnist)
+    print(f"Against Keras on {_digits_of(mnist)}, the {len(mnist.test.labels):,} for testing:\n")
+    print(f"{'':18}{'bytes':>10}{'largest difference':>22}{'other labels':>14}{'test error':>13}")
+    for name, parity in report.items():
+        print(
+            f"{name:18}{(options.to / name).stat().st_size:>10,}{parity.largest_difference:>22.1e}"
+            f"{parity.label_mismatches:>14}{parity.onnx_error:>11.2f} %"
+        )
+    print(f"\nKeras: {parity.keras_error:.2f} %. The files are in {options.to}.")
+    return 0
+
+
+def _classify(options: argparse.Namespace) -> int:
+    from lenet_keras.classifier import Classifier, ClassifyError, read_picture
+
+    classifier = Classifier(options.model)
+    files, failed = _pictures_of(options.files), 0
+    read: list[str] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal failed
+        for number, file in enumerate(files, 1):
+            if len(files) >= 20 and sys.stderr.isatty():
+                print(f"\r{number:,} of {len(files):,}", end="", file=sys.stderr, flush=True)
+            try:
+                picture = read_picture(sys.stdin.buffer if file == "-" else file)
+            except ClassifyError as error:
+                failed += 1
+                print(f"lenet-keras: {error}", file=sys.stderr)
+            else:
+                read.append(file)
+                yield picture
+
+    answers = list(classifier.stream(pictures()))
+    if len(files) >= 20 and sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    if options.json:
+        rows = [
+            {
+                "file": file,
+                "label": answer.label,
+                "probability": answer.probability,
+                "probabilities": answer.probabilities.tolist(),
+                "has_ink": answer.has_ink,
+            }
+            for file, answer in zip(read, answers)
+        ]
+        print(json.dumps(rows, indent=2))
+    elif options.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["file", "label", "probability"])
+        for file, answer in zip(read, answers):
+            label = "" if answer.label is None else answer.label
+            writer.writerow([file, label, f"{answer.probability:.6f}" if answer.has_ink else ""])
+    else:
+        width = max([len(file) for file in read], default=0)
+        for file, answer in zip(read, answers):
+            sure = f"{answer.label}  {100 * answer.probability:5.1f} %"
+            print(f"{file:{width}}  {sure if answer.has_ink else 'blank'}")
+    return 1 if failed else 0
+
+
+def _pictures_of(files: Sequence[str]) -> list[str]:
+    """Files as they are; of a folder, every picture in it, in order of name."""
+    from PIL import Image
+
+    found = []
+    for file in files:
+        if not os.path.isdir(file):
+            found.append(file)
+            continue
+        endings = set(Image.registered_extensions())
+        inside = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
+        found += map(str, inside)
+    return found
 
 
 def _data_line(mnist: Mnist) -> str:

@@ -31,11 +31,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lenet_keras.errors import LenetKerasError
+
 __all__ = ["DataError", "Mnist", "Split", "load_mnist", "read_idx"]
 
 
-class DataError(Exception):
-    """A data file is missing, damaged, or not what it should be. The message is for people."""
+class DataError(LenetKerasError):
+    """A data file is missing, damaged, or not what it should be."""
 
 
 class Split(NamedTuple):

@@ -29,6 +29,7 @@ from keras import layers
 __all__ = ["TheanoWeights", "build_lenet5", "draw_weights", "to_keras"]
 
 SEED = 23455  # numpy.random.RandomState(23455) in evaluate_lenet5
+SIDE = 28
 KERNEL = 5
 N_CLASSES = 10
 
@@ -127,9 +128,9 @@ def build_lenet5(
         ValueError: a size is not positive.
     """
     weights = draw_weights(nkerns, n_hidden, seed)
-    images = keras.Input((28, 28), dtype="uint8", name="images")
+    images = keras.Input((SIDE, SIDE), dtype="uint8", name="images")
     x = layers.Rescaling(1 / 256, name="scale")(images)
-    x = layers.Reshape((28, 28, 1), name="channel")(x)
+    x = layers.Reshape((SIDE, SIDE, 1), name="channel")(x)
     x = layers.Conv2D(nkerns[0], KERNEL, name="conv1")(x)
     x = layers.MaxPooling2D(2, name="pool1")(x)
     x = layers.Activation("tanh", name="tanh1")(x)

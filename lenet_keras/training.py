@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from lenet_keras.data import Mnist, Split, load_mnist
+from lenet_keras.errors import LenetKerasError
 from lenet_keras.figures import learning_curve
 from lenet_keras.model import build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation
@@ -32,8 +33,8 @@ __all__ = ["Run", "RunError", "evaluate_lenet5", "load_model", "train", "zero_on
 HISTORY_COLUMNS = ("epoch", "iteration", "cost", "validation_error", "test_error", "seconds")
 
 
-class RunError(Exception):
-    """A training or a model file failed. The message is for people."""
+class RunError(LenetKerasError):
+    """A training or a model file failed."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,19 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Each may import those before it, and none after.
-ORDER = ["data", "model", "recipe", "patience", "figures", "training", "cli"]
+ORDER = [
+    "errors",
+    "data",
+    "model",
+    "recipe",
+    "patience",
+    "figures",
+    "training",
+    "normalization",
+    "onnx_export",
+    "classifier",
+    "cli",
+]
 
 
 def test_no_module_imports_upward():

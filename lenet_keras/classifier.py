@@ -1,0 +1,212 @@
+"""Digits out of pictures, with onnxruntime and NumPy alone: no Keras, no TensorFlow.
+
+>>> classifier = Classifier()
+>>> classifier("photo.jpg").label
+7
+>>> [answer.label for answer in classifier(["a.png", image, array])]
+[7, 2, 1]
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, Union
+
+import numpy as np
+import onnxruntime
+
+from lenet_keras.errors import LenetKerasError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Answer", "Classifier", "ClassifyError", "Picture", "read_picture"]
+
+Picture = Union[np.ndarray, "Image", str, os.PathLike]
+
+LONGEST_SIDE = 4096  # what digit.onnx is made and tested for
+BATCH_PIXELS = 1 << 20  # pictures of one shape go through the network together, up to this
+
+
+class ClassifyError(LenetKerasError):
+    """A picture or a model file cannot be used."""
+
+
+class Answer(NamedTuple):
+    """What the network says of one picture.
+
+    label: 0 to 9; None where there is no ink.
+    probability: of that label.
+    probabilities: float32 [10].
+    normalized: uint8 [28, 28], the picture as the network saw it.
+    has_ink: False for a blank picture, whose probabilities mean nothing.
+    """
+
+    label: int | None
+    probability: float
+    probabilities: np.ndarray
+    normalized: np.ndarray
+    has_ink: bool
+
+
+class Classifier:
+    """A digit.onnx, ready to be asked. Threads may share one.
+
+    Args:
+        model: a ``digit.onnx``; without it, the one that comes with lenet-keras.
+        threads: for one question; 0 leaves it to onnxruntime.
+
+    Raises:
+        ClassifyError: the file is missing, damaged, or another kind of model.
+    """
+
+    def __init__(self, model: str | os.PathLike[str] | None = None, threads: int = 0) -> None:
+        path = Path(model) if model is not None else _own_model()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except OSError as error:
+            raise ClassifyError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except Exception:  # onnxruntime's own errors are of many classes
+            raise ClassifyError(f"{path} is damaged or no ONNX model: get it again.") from None
+        inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
+        outputs = {output.name for output in self._session.get_outputs()}
+        if inputs != [("image", "tensor(uint8)", 3)] or not set(_OUTPUTS) <= outputs:
+            raise ClassifyError(f"{path} is no digit.onnx: it takes {inputs[0][0]!r}.")
+
+    def __call__(self, pictures: Picture | Iterable[Picture]) -> Answer | list[Answer]:
+        """Ask about one picture or several.
+
+        Args:
+            pictures: a picture is a path, a PIL image, or a grey uint8 array [H, W], ink dark
+                on light or light on dark; several are a uint8 array [N, H, W] or any
+                iterable of pictures.
+
+        Returns:
+            An ``Answer``, or a list of them in the same order.
+
+        Raises:
+            ClassifyError: something is not a picture.
+        """
+        one = isinstance(pictures, (str, os.PathLike)) or _is_image(pictures)
+        one = one or (isinstance(pictures, np.ndarray) and pictures.ndim != 3)
+        answers = list(self.stream([pictures] if one else pictures))
+        return answers[0] if one else answers
+
+    def stream(self, pictures: Iterable[Picture]) -> Iterator[Answer]:
+        """The same for any number of pictures, in constant memory: answers come as they go.
+
+        Neighbours of the same shape go through the network together, which changes nothing
+        but the time.
+        """
+        batch: list[np.ndarray] = []
+        for picture in pictures:
+            array = _as_array(picture)
+            full = batch and len(batch) * batch[0].size >= BATCH_PIXELS
+            if full or (batch and batch[0].shape != array.shape):
+                yield from self._answers(np.stack(batch))
+                batch = []
+            batch.append(array)
+        if batch:
+            yield from self._answers(np.stack(batch))
+
+    def _answers(self, batch: np.ndarray) -> Iterator[Answer]:
+        results = self._session.run(_OUTPUTS, {"image": batch})
+        for probabilities, label, normalized, has_ink in zip(*results):
+            yield Answer(
+                label=int(label) if has_ink else None,
+                probability=float(probabilities[label]),
+                probabilities=probabilities,
+                normalized=normalized,
+                has_ink=bool(has_ink),
+            )
+
+
+_OUTPUTS = ["probabilities", "label", "normalized", "has_ink"]
+
+
+def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
+    """Read any picture that Pillow can, as the grey that a person sees.
+
+    Turned as its EXIF data say, transparent parts white, no side longer than 4,096 pixels.
+
+    Args:
+        file: a path or an open binary file.
+
+    Returns:
+        uint8 [H, W].
+
+    Raises:
+        ClassifyError: it cannot be read as a picture.
+    """
+    from PIL import Image
+
+    name = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", "the picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                image.draft("L", (LONGEST_SIDE, LONGEST_SIDE))
+                return _grey(image)
+    except OSError as error:
+        why = error.strerror or "it is not a picture"
+        raise ClassifyError(f"{name} cannot be read: {why}.") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ClassifyError(f"{name} is too large a picture.") from None
+    except Exception as error:  # a damaged picture can raise anything
+        raise ClassifyError(f"{name} is a damaged picture ({error}).") from None
+
+
+def _grey(image: Image) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if max(image.size) > LONGEST_SIDE:
+        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    if image.mode.startswith("I"):  # 16 bits a pixel: keep the upper 8
+        return (np.asarray(image).clip(0, 65535) // 256).astype(np.uint8)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("L"))
+
+
+def _is_image(picture: object) -> bool:
+    # without importing Pillow for those who only have arrays
+    return hasattr(picture, "getbbox") and hasattr(picture, "convert")
+
+
+def _as_array(picture: Picture) -> np.ndarray:
+    if isinstance(picture, (str, os.PathLike)):
+        return read_picture(picture)
+    if _is_image(picture):
+        return _grey(picture)
+    if not isinstance(picture, np.ndarray):
+        raise ClassifyError(
+            f"A {type(picture).__name__} is no picture: give a path, a PIL image or a uint8 array."
+        )
+    if picture.dtype != np.uint8 or picture.ndim != 2:
+        raise ClassifyError(
+            "An array must be grey uint8 [H, W] (or [N, H, W] for several), not "
+            f"{picture.dtype} {list(picture.shape)}."
+        )
+    if not 1 <= min(picture.shape) <= max(picture.shape) <= LONGEST_SIDE:
+        raise ClassifyError(
+            f"A picture has sides of 1 to {LONGEST_SIDE:,} pixels, not {list(picture.shape)}."
+        )
+    return picture
+
+
+def _own_model() -> Path:
+    here = Path(__file__).parent
+    # installed: beside this file; in a checkout: in export/
+    return next(
+        (p for p in (here / "digit.onnx", here.parent / "export" / "digit.onnx") if p.exists()),
+        here / "digit.onnx",
+    )

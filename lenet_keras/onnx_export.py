@@ -1,0 +1,395 @@
+"""From a trained Keras model to ONNX files that need nothing but onnxruntime.
+
+lenet5.onnx       images uint8 [N, 28, 28] -> probabilities, label
+lenet5-int8.onnx  the same, its weights and feature maps in bytes
+digit.onnx        image uint8 [N, H, W], as it comes
+                  -> probabilities, label, normalized, has_ink
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from lenet_keras.data import Mnist, Split
+from lenet_keras.errors import LenetKerasError
+from lenet_keras.model import SIDE, build_lenet5
+from lenet_keras.normalization import digit_model
+from lenet_keras.training import Run, load_model, whole_file
+
+__all__ = [
+    "ExportError",
+    "Parity",
+    "digit_onnx",
+    "export",
+    "lenet5_int8_onnx",
+    "lenet5_onnx",
+    "parity",
+    "write_onnx",
+]
+
+OPSET, IR_VERSION = 17, 8  # what onnxruntime's JavaScript builds take; onnx's own are newer
+
+# The graph: one node for each thing the network does. What tf2onnx must give, and the name
+# that each node and its value get: Keras's for the layers.
+NODES = (
+    ("Cast", "pixels"),
+    ("Mul", "scale"),
+    ("Reshape", "channel"),
+    ("Conv", "conv1"),
+    ("MaxPool", "pool1"),
+    ("Tanh", "tanh1"),
+    ("Conv", "conv2"),
+    ("MaxPool", "pool2"),
+    ("Tanh", "tanh2"),
+    ("Reshape", "flatten"),
+    ("Gemm", "hidden"),
+    ("Tanh", "tanh3"),
+    ("Gemm", "logits"),
+    ("Softmax", "probabilities"),
+    ("ArgMax", "label"),
+)
+N_CALIBRATION = 1_000  # training digits that show the quantiser how large the values get
+# Of probabilities, onnxruntime against Keras. Both round: with the tutorial's final weights
+# each is up to 1.8e-6 from what float64 gives (a test measures it).
+LARGEST_DIFFERENCE = 3e-6
+LARGEST_INT8_LOSS = 0.05  # points of test error
+
+
+class ExportError(LenetKerasError):
+    """An exported file is not what it must be."""
+
+
+def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
+    """The model as an ONNX graph of 15 nodes, named after the Keras layers.
+
+    Args:
+        model: of ``build_lenet5``, any sizes and precision, on Keras's TensorFlow backend.
+        metadata: goes into the file as it is.
+
+    Returns:
+        A graph from ``images`` uint8 [N, 28, 28] to ``probabilities`` float32 [N, 10] and
+        ``label`` int64 [N]; opset 17, IR version 8. Same weights, same bytes.
+
+    Raises:
+        ExportError: Keras runs on another backend, or the conversion gave another graph.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError("The export needs Keras on TensorFlow: unset KERAS_BACKEND.")
+    import tensorflow as tf
+    import tf2onnx
+
+    sizes = (model.get_layer("conv1").filters, model.get_layer("conv2").filters)
+    float32 = build_lenet5(sizes, model.get_layer("hidden").units)  # whatever the precision was
+    float32.set_weights(model.get_weights())
+    layer = float32.get_layer
+    hidden, bias = layer("hidden").get_weights()
+    # ONNX keeps feature maps as (map, row, column) and would have to turn each around to
+    # flatten it as Keras does. Instead the hidden layer's rows go back to that order, once.
+    hidden = hidden.reshape(4, 4, sizes[1], -1).transpose(2, 0, 1, 3).reshape(hidden.shape)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, SIDE, SIDE), tf.uint8, name="images")])
+    def lenet5(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = tf.cast(images, tf.float32) * layer("scale").scale
+        for name in ("channel", "conv1", "pool1", "tanh1", "conv2", "pool2", "tanh2"):
+            x = layer(name)(x)
+        x = tf.reshape(tf.transpose(x, (0, 3, 1, 2)), (-1, len(hidden)))
+        x = tf.tanh(tf.matmul(x, hidden) + bias)
+        probabilities = tf.nn.softmax(layer("logits")(x))
+        # not keras.ops.argmax, from which tf2onnx makes an invalid file
+        return {"probabilities": probabilities, "label": tf.argmax(probabilities, axis=1)}
+
+    converted, _ = tf2onnx.convert.from_function(
+        lenet5, input_signature=lenet5.input_signature, opset=OPSET
+    )
+    return _named(converted, metadata or {})
+
+
+def _named(converted: onnx.ModelProto, metadata: dict[str, str]) -> onnx.ModelProto:
+    """What tf2onnx gave, as NODES has it: products and biases in one, names, shapes."""
+    nodes: list[onnx.NodeProto] = []
+    for node in converted.graph.node:
+        if node.op_type == "MatMul":
+            node = helper.make_node("Gemm", node.input, node.output)
+        elif node.op_type == "Add" and nodes[-1].op_type == "Gemm":
+            nodes[-1].input.append(node.input[1])
+            nodes[-1].output[:] = node.output
+            continue
+        nodes.append(node)
+    if [node.op_type for node in nodes] != [operator for operator, _ in NODES]:
+        found = " ".join(node.op_type for node in nodes)
+        raise ExportError(f"tf2onnx gave another graph than expected: {found}.")
+
+    values = {"images": "images"}
+    constants = {i.name: numpy_helper.to_array(i) for i in converted.graph.initializer}
+    initializers = []
+    for node, (_, name) in zip(nodes, NODES):
+        for i, old in enumerate(node.input):
+            if old not in values:
+                kind = ("kernel", "bias")[i - 1] if node.op_type in ("Conv", "Gemm") else "by"
+                initializers.append(numpy_helper.from_array(constants[old], f"{name}/{kind}"))
+                node.input[i] = initializers[-1].name
+            else:
+                node.input[i] = values[old]
+        values[node.output[0]] = node.output[0] = node.name = name
+
+    graph = helper.make_graph(
+        nodes,
+        "lenet5",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10]),
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["N"]),
+        ],
+        initializers,
+    )
+    return _stamped(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]), metadata
+    )
+
+
+def _stamped(model: onnx.ModelProto, metadata: dict[str, str]) -> onnx.ModelProto:
+    model.ir_version = IR_VERSION
+    model.producer_name = "lenet-keras"
+    model.producer_version = ""
+    helper.set_model_props(model, metadata)
+    return model
+
+
+def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelProto:
+    """The same network with weights and feature maps in bytes.
+
+    Static quantisation (QDQ), each kernel with a scale of its own. The logits stay float32:
+    in bytes, two classes too often tie. What is quantised does not depend on the batch, so
+    every batch size gives the same bits.
+
+    Args:
+        lenet5: from ``lenet5_onnx``.
+        digits: uint8 [N, 28, 28], training digits to calibrate on.
+
+    Returns:
+        A graph with the same inputs, outputs and metadata.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Digits(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches = iter(np.split(digits, range(100, len(digits), 100)))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"images": batch}
+
+    with tempfile.TemporaryDirectory() as folder:
+        # Through a file: given a model, onnxruntime moves its weights elsewhere while it works.
+        path = Path(folder, "lenet5.onnx")
+        onnx.save(lenet5, path)
+        quant_pre_process(path, path, skip_optimization=True, skip_symbolic_shape=True)
+        quantize_static(
+            path,
+            path,
+            Digits(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv", "Gemm"],
+            nodes_to_exclude=["logits"],
+        )
+        quantised = onnx.load(path)
+    del quantised.metadata_props[:]
+    quantised.graph.name = "lenet5-int8"
+    return _stamped(quantised, {p.key: p.value for p in lenet5.metadata_props})
+
+
+def digit_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:
+    """``lenet5`` behind the normalisation of ``normalization.py``: pictures as they come."""
+    return _stamped(digit_model(lenet5), {p.key: p.value for p in lenet5.metadata_props})
+
+
+# --- what must hold before a file may stand ----------------------------------------------
+
+IMAGES = ("images", "uint8", ["N", SIDE, SIDE])
+LABELS = [("probabilities", "float32", ["N", 10]), ("label", "int64", ["N"])]
+SIGNATURES = {
+    "lenet5": ([IMAGES], LABELS),
+    "lenet5-int8": ([IMAGES], LABELS),
+    "digit": (
+        [("image", "uint8", ["N", "H", "W"])],
+        [*LABELS, ("normalized", "uint8", ["N", SIDE, SIDE]), ("has_ink", "bool", ["N"])],
+    ),
+}
+
+
+def check(model: onnx.ModelProto) -> None:
+    """Names, types, shapes, versions, onnx's full check and strict shape inference.
+
+    Raises:
+        ExportError: something is not as it must be.
+    """
+
+    def signature(values: Sequence[onnx.ValueInfoProto]) -> list[tuple]:
+        return [
+            (
+                value.name,
+                str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
+                [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim],
+            )
+            for value in values
+        ]
+
+    name = model.graph.name
+    found = (signature(model.graph.input), signature(model.graph.output))
+    if found != SIGNATURES.get(name):
+        raise ExportError(f"{name}: the inputs and outputs are {found}.")
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if model.ir_version != IR_VERSION or opsets.get("") != OPSET or len(opsets) != 1:
+        raise ExportError(f"{name}: IR version {model.ir_version} and opsets {opsets}.")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"{name}: onnx finds it invalid ({error}).") from None
+
+
+def session(model: onnx.ModelProto | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """An onnxruntime session on the CPU; 0 threads leaves the number to onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+@dataclass(frozen=True)
+class Parity:
+    """An ONNX file against the Keras model on the same digits. Errors are in percent."""
+
+    digits: int
+    largest_difference: float
+    label_mismatches: int
+    keras_error: float
+    onnx_error: float
+
+
+def parity(model: keras.Model, exported: onnx.ModelProto, split: Split) -> Parity:
+    """Run both on all digits of a split and compare.
+
+    Args:
+        model: uint8 [N, 28, 28] to logits.
+        exported: any of the three graphs.
+        split: digits and labels.
+    """
+    logits = model.predict(split.images, batch_size=500, verbose=0)
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    name = exported.graph.input[0].name
+    run = session(exported)
+    probabilities, labels = (
+        np.concatenate(parts)
+        for parts in zip(
+            *(
+                run.run(["probabilities", "label"], {name: split.images[i : i + 500]})
+                for i in range(0, len(split.images), 500)
+            )
+        )
+    )
+    keras_labels = logits.argmax(axis=1)
+    return Parity(
+        digits=len(labels),
+        largest_difference=float(np.abs(probabilities - expected).max()),
+        label_mismatches=int((labels != keras_labels).sum()),
+        keras_error=100 * float(np.mean(keras_labels != split.labels)),
+        onnx_error=100 * float(np.mean(labels != split.labels)),
+    )
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+def metadata_of(record: dict) -> dict[str, str]:
+    """What a file says about itself, from the run.json of its training."""
+    data, result = record["data"], record["result"]
+    return {
+        "recipe": json.dumps(record["recipe"]),
+        "data": f"{data['name']} ({data['train']} training digits), SHA-256 {data['digest']}",
+        "validation_error_percent": str(result["best_validation_error"]),
+        "test_error_percent": str(result["test_error"]),
+        "classes": "0 1 2 3 4 5 6 7 8 9",
+        "license": "MIT",
+        "source": "lenet-keras, after the deeplearning.net tutorial convolutional_mlp.py",
+    }
+
+
+def write_onnx(model: onnx.ModelProto, path: Path) -> None:
+    """Check a model, then put it at ``path`` in one step: a failed check leaves the old file."""
+    check(model)
+    with whole_file(path) as partial:
+        partial.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def write_lenet5(run: Run) -> Path:
+    """The run's own lenet5.onnx, beside its model.keras."""
+    path = run.folder / "lenet5.onnx"
+    write_onnx(lenet5_onnx(run.model, metadata_of(run.record)), path)
+    return path
+
+
+def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
+    """Make all three files from a run folder; none is replaced unless all are good.
+
+    Args:
+        run_dir: a run folder, with its model.keras and run.json.
+        to: where the files go.
+        mnist: the data the run was trained on: its training digits calibrate, its test
+            digits are what parity is measured on.
+
+    Returns:
+        File name to its parity with the Keras model.
+
+    Raises:
+        ExportError: the data are not the run's, or a file fails its check or is further
+            from Keras than LARGEST_DIFFERENCE (float32) or LARGEST_INT8_LOSS (int8).
+        RunError: there is no such run.
+    """
+    model = load_model(run_dir)
+    record = json.loads((Path(run_dir) / "run.json").read_text(encoding="utf-8"))
+    if record["data"]["digest"] != mnist.digest:
+        raise ExportError(
+            f"{run_dir} was trained on {record['data']['name']} with another digest than the "
+            f"data at hand ({mnist.name}): name its data with --data."
+        )
+    lenet5 = lenet5_onnx(model, metadata_of(record))
+    models = {
+        "lenet5.onnx": lenet5,
+        "lenet5-int8.onnx": lenet5_int8_onnx(lenet5, mnist.train.images[:N_CALIBRATION]),
+        "digit.onnx": digit_onnx(lenet5),
+    }
+    report = {}
+    for name, exported in models.items():
+        check(exported)
+        report[name] = parity(model, exported, mnist.test)
+    exact = report["lenet5.onnx"]
+    if exact.largest_difference > LARGEST_DIFFERENCE or exact.label_mismatches:
+        raise ExportError(f"lenet5.onnx differs from the Keras model: {exact}.")
+    loss = report["lenet5-int8.onnx"].onnx_error - exact.onnx_error
+    if loss > LARGEST_INT8_LOSS + 1e-9:
+        raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
+    to = Path(to)
+    to.mkdir(parents=True, exist_ok=True)
+    for name, exported in models.items():
+        write_onnx(exported, to / name)
+    return report
