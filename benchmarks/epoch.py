@@ -3,8 +3,8 @@
     LENET_KERAS_DATA=... python benchmarks/epoch.py [turns]
 
 Every turn is a fresh process (our op determinism would otherwise stay on for the peers): one
-epoch to warm up, then three timed. "plain" is ``model.fit`` with the same layers on float
-arrays that were scaled before; Keras compiles it with XLA unless told not to, so both are here.
+epoch to warm up, then three timed. "plain" is ``model.fit`` with the same layers on
+float arrays that were scaled before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-PEERS = ("ours", "plain", "plain, no XLA")
+PEERS = ("ours", "plain Keras")
 
 
 def epochs(peer: str, n_timed: int = 3) -> list[float]:
@@ -48,7 +48,6 @@ def epochs(peer: str, n_timed: int = 3) -> list[float]:
         model.compile(
             keras.optimizers.SGD(TUTORIAL.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=False if peer.endswith("no XLA") else "auto",
         )
     seconds = []
     for _ in range(1 + n_timed):
@@ -58,12 +57,12 @@ def epochs(peer: str, n_timed: int = 3) -> list[float]:
     return seconds[1:]
 
 
-def main(turns: int = 3) -> None:
+def main(turns: int = 5) -> None:
     seconds: dict[str, list[float]] = {peer: [] for peer in PEERS}
     for turn in range(turns):
         for peer in PEERS if turn % 2 == 0 else reversed(PEERS):
             worker = [sys.executable, __file__, "--worker", peer]
-            done = subprocess.run(worker, stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(worker, capture_output=True, text=True, check=True)
             seconds[peer] += map(float, done.stdout.split())
             print(f"turn {turn + 1}/{turns}: {peer}", file=sys.stderr)
     print(f"{os.cpu_count()} cores, {turns} turns of 3 epochs; seconds per epoch\n")

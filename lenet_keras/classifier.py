@@ -204,9 +204,6 @@ def _as_array(picture: Picture) -> np.ndarray:
 
 
 def _own_model() -> Path:
-    here = Path(__file__).parent
-    # installed: beside this file; in a checkout: in export/
-    return next(
-        (p for p in (here / "digit.onnx", here.parent / "export" / "digit.onnx") if p.exists()),
-        here / "digit.onnx",
-    )
+    package = Path(__file__).parent
+    installed = package / "export" / "digit.onnx"
+    return installed if installed.exists() else package.parent / "export" / "digit.onnx"

@@ -81,10 +81,13 @@ def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> o
         ``label`` int64 [N]; opset 17, IR version 8. Same weights, same bytes.
 
     Raises:
-        ExportError: Keras runs on another backend, or the conversion gave another graph.
+        ExportError: Keras runs on another backend, a layer has a single kernel, or the
+            conversion gave another graph.
     """
     if keras.backend.backend() != "tensorflow":
         raise ExportError("The export needs Keras on TensorFlow: unset KERAS_BACKEND.")
+    if min(model.get_layer("conv1").filters, model.get_layer("conv2").filters) < 2:
+        raise ExportError("A layer of one kernel cannot be exported: nkerns must be 2 or more.")
     import tensorflow as tf
     import tf2onnx
 

@@ -223,8 +223,7 @@ def compiled_model(recipe: Recipe) -> keras.Model:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # Sums in a fixed order. It also keeps Keras from compiling with XLA, which makes
-        # these convolutions slower on a CPU (benchmarks/epoch.py).
+        # every sum in a fixed order, whichever thread is faster
         tf.config.experimental.enable_op_determinism()
     policy = keras.config.dtype_policy()
     mixed = recipe.precision != "float32"

@@ -1,12 +1,18 @@
 """The command, as a person types it."""
 
+import csv
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import onnxruntime
 import pytest
+from PIL import Image
 
 from lenet_keras.cli import main
 
@@ -77,10 +83,94 @@ def test_evaluate(run, capsys):
     assert f"test error {printed['test_error']:.2f} % ({wrong} of 397 digits)" in out
 
 
+def test_train_ends_with_its_own_onnx_and_a_digit_read_from_it(run, digits):
+    folder, done = run
+    session = onnxruntime.InferenceSession(folder / "lenet5.onnx")
+    (label,) = session.run(["label"], {"images": digits.test.images[:1]})
+    assert f"reads this held-out digit from lenet5.onnx as {label[0]} " in done.stdout
+    assert f"it is a {digits.test.labels[0]}." in done.stdout
+    drawn = [line for line in done.stdout.splitlines() if set(line) & set("░▒▓█")]
+    assert 5 <= len(drawn) <= 14 and max(map(len, drawn)) <= 28
+
+
+def test_export(run, tmp_path, capsys):
+    folder, _ = run
+    assert main(["export", str(folder), "--to", str(tmp_path / "to"), "--data", "digits"]) == 0
+    out = capsys.readouterr().out
+    for name in ("lenet5.onnx", "lenet5-int8.onnx", "digit.onnx"):
+        size = (tmp_path / "to" / name).stat().st_size
+        assert re.search(rf"{name} +{size:,} +\S+e-\d\d +\d+ +\d+\.\d\d %", out)
+    assert main(["export", "nowhere", "--to", str(tmp_path), "--data", "digits"]) == 1
+    assert "There is no model at nowhere" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pictures(tmp_path, digits):
+    """A folder of a seven, a zero on white, a blank, a broken file and a note."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    seven, zero = (digits.test.images[list(digits.test.labels).index(n)] for n in (7, 0))
+    Image.fromarray(seven).save(folder / "a.png")
+    Image.fromarray(255 - zero).resize((300, 300)).save(folder / "b.jpg")
+    Image.new("L", (30, 20), 255).save(folder / "c.png")
+    (folder / "d.png").write_text("no picture")
+    (folder / "notes.txt").write_text("not read")
+    return folder
+
+
+def test_classify(pictures, capsys):
+    assert main(["classify", str(pictures / "a.png"), str(pictures / "b.jpg")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        [str(pictures / "a.png"), "7"],
+        [str(pictures / "b.jpg"), "0"],
+    ]
+
+
+def test_classify_a_folder_reports_what_it_cannot_read_and_goes_on(pictures, capsys):
+    assert main(["classify", str(pictures), "--json"]) == 1
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
+    assert [Path(row["file"]).name for row in rows] == ["a.png", "b.jpg", "c.png"]
+    assert [row["label"] for row in rows] == [7, 0, None]
+    assert [row["has_ink"] for row in rows] == [True, True, False]
+    assert abs(sum(rows[0]["probabilities"]) - 1) < 1e-5
+    assert (
+        printed.err == f"lenet-keras: {pictures / 'd.png'} cannot be read: it is not a picture.\n"
+    )
+
+    assert main(["classify", str(pictures), "--csv"]) == 1
+    rows = list(csv.reader(capsys.readouterr().out.splitlines()))
+    assert rows[0] == ["file", "label", "probability"] and [row[1] for row in rows[1:]] == [
+        "7",
+        "0",
+        "",
+    ]
+
+    assert main(["classify", str(pictures / "c.png")]) == 0
+    assert capsys.readouterr().out.split()[-1] == "blank"
+
+
+def test_classify_standard_input_from_a_cold_shell_within_half_a_second(pictures):
+    picture = (pictures / "a.png").read_bytes()
+    code = "import sys; from lenet_keras.cli import main; sys.exit(main())"
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, "classify", "-"], input=picture, capture_output=True
+        )
+        times.append(time.perf_counter() - began)
+        assert done.returncode == 0 and done.stdout.split()[:2] == [b"-", b"7"]
+    assert min(times) < 0.5
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["train", "--data", "nowhere"], "There is no data at nowhere"),
+        (["classify", "nowhere.png"], "nowhere.png cannot be read: No such file"),
+        (["classify", "x.png", "--model", "nowhere"], "nowhere cannot be read: No such file"),
         (["evaluate", "nowhere", "--data", "digits"], "There is no model at nowhere"),
     ],
 )
@@ -114,6 +204,9 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys):
         ["train", "--recipe", "soup"],
         ["train", "--precision", "float8"],
         ["evaluate"],
+        ["export", "run"],
+        ["classify"],
+        ["classify", "a.png", "--json", "--csv"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, capsys):
@@ -124,7 +217,7 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys):
 
 
 def test_help_is_helpful_and_quick(capsys):
-    for arguments in (["--help"], ["train", "--help"], ["evaluate", "--help"]):
+    for arguments in (["--help"], ["export", "--help"], ["train", "--help"]):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 0

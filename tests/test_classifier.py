@@ -1,0 +1,164 @@
+"""The classifier takes whatever a person has, and needs neither Keras nor TensorFlow."""
+
+import io
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lenet_keras import Classifier
+from lenet_keras.classifier import ClassifyError, read_picture
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return Classifier(threads=1)
+
+
+@pytest.fixture(scope="module")
+def seven(digits):
+    """A digit that the committed model reads: the first 7 for testing."""
+    return digits.test.images[int(np.flatnonzero(digits.test.labels == 7)[0])]
+
+
+def test_it_imports_neither_keras_nor_tensorflow():
+    code = (
+        "import sys, numpy as np; from lenet_keras import Classifier;"
+        "Classifier()(np.zeros((9, 9), np.uint8));"
+        "assert not {'keras', 'tensorflow', 'matplotlib', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_whatever_a_person_has_gives_the_same_answer(classifier, seven, tmp_path):
+    image = Image.fromarray(seven)
+    paths = {name: tmp_path / name for name in ("a.png", "a.bmp", "a.tiff", "a.gif", "rgb.png")}
+    for name, path in paths.items():
+        (image.convert("RGB") if name == "rgb.png" else image).save(path)
+    ink = Image.merge("LA", (Image.new("L", (28, 28), 0), image))  # black ink on nothing
+    ink.save(tmp_path / "clear.png")
+    wide = Image.fromarray(seven.astype(np.uint16) * 257)
+    wide.save(tmp_path / "16bit.png")
+    turned = Image.fromarray(np.rot90(seven))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
+    turned.save(tmp_path / "turned.png", exif=exif)
+
+    expected = classifier(seven)
+    assert expected.label == 7 and expected.has_ink
+    assert expected.probability == expected.probabilities[7] == expected.probabilities.max()
+    assert expected.normalized.shape == (28, 28) and expected.normalized.dtype == np.uint8
+    everything = [image, *paths.values(), *map(str, paths.values())]
+    everything += [tmp_path / name for name in ("clear.png", "16bit.png", "turned.png")]
+    for answer in classifier(everything):
+        assert answer.label == 7
+        np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-6)
+
+
+def test_one_or_several(classifier, digits):
+    images = digits.test.images[:5]
+    several = classifier(images)
+    assert isinstance(several, list) and len(several) == 5
+    assert [a.label for a in several] == [classifier(image).label for image in images]
+    assert [a.label for a in classifier(iter(images))] == [a.label for a in several]
+    assert classifier([]) == []
+
+
+def test_stream_keeps_the_order_of_mixed_shapes_and_reads_no_further_than_it_must(
+    classifier, digits
+):
+    pictures = [np.pad(digits.test.images[i], (0, i // 3)) for i in range(12)]
+    assert [a.label for a in classifier.stream(pictures)] == [classifier(p).label for p in pictures]
+
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield np.full((1024, 1024), taken % 256, np.uint8)
+
+    next(classifier.stream(endless()))
+    assert taken <= 3
+
+
+def test_a_blank_picture_has_no_label(classifier):
+    answer = classifier(np.full((50, 40), 255, np.uint8))
+    assert answer.label is None and not answer.has_ink and np.isfinite(answer.probabilities).all()
+
+
+def test_threads_may_share_one(classifier, digits):
+    expected = [a.probabilities.tobytes() for a in classifier(digits.test.images)]
+    wrong = []
+
+    def ask():
+        for _ in range(5):
+            found = [a.probabilities.tobytes() for a in classifier(digits.test.images)]
+            wrong.extend([found] if found != expected else [])
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("picture", "sentence"),
+    [
+        (np.zeros((28, 28)), "must be grey uint8"),
+        (np.zeros((28, 28), bool), "must be grey uint8"),
+        (np.zeros(28, np.uint8), "must be grey uint8"),
+        (np.zeros((1, 2, 3, 4), np.uint8), "must be grey uint8"),
+        (np.zeros((0, 5), np.uint8), "sides of 1 to 4,096"),
+        (np.zeros((1, 5000), np.uint8), "sides of 1 to 4,096"),
+        ([3], "A int is no picture"),
+        ("nowhere.png", "nowhere.png cannot be read: No such file"),
+        (Path("."), "cannot be read"),
+    ],
+)
+def test_what_is_no_picture_gets_a_sentence(classifier, picture, sentence):
+    with pytest.raises(ClassifyError, match=sentence) as caught:
+        classifier(picture)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_pictures_get_a_sentence(tmp_path, seven):
+    buffer = io.BytesIO()
+    Image.fromarray(seven).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    path = tmp_path / "picture.png"
+    for content in (b"", b"no picture", whole[: len(whole) // 2], whole[:40]):
+        path.write_bytes(content)
+        with pytest.raises(ClassifyError, match=r"picture\.png"):
+            read_picture(path)
+
+
+def test_a_picture_larger_than_4096_is_reduced(tmp_path):
+    Image.new("L", (5000, 100), 255).save(tmp_path / "wide.png")
+    assert read_picture(tmp_path / "wide.png").shape == (82, 4096)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.new("L", (50, 30)).save(tmp_path / "bomb.png")  # over the limit, under twice of it
+    with pytest.raises(ClassifyError, match="too large a picture"):
+        read_picture(tmp_path / "bomb.png")
+
+
+def test_a_file_that_is_no_digit_onnx(tmp_path):
+    export = Path(__file__).parent.parent / "export"
+    with pytest.raises(ClassifyError, match=r"is no digit\.onnx: it takes 'images'"):
+        Classifier(export / "lenet5.onnx")
+    with pytest.raises(ClassifyError, match="cannot be read: No such file"):
+        Classifier(tmp_path / "digit.onnx")
+    whole = (export / "digit.onnx").read_bytes()
+    for content in (b"", b"hello", whole[: len(whole) // 2]):
+        (tmp_path / "digit.onnx").write_bytes(content)
+        with pytest.raises(ClassifyError, match="damaged or no ONNX model"):
+            Classifier(tmp_path / "digit.onnx")
