@@ -32,3 +32,9 @@ def mnist() -> Mnist:
 def digits() -> Mnist:
     """The embedded digits, there on every machine."""
     return load_mnist("digits")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast ones first: what trains, starts processes or opens a browser comes last."""
+    slow = ("test_onnx_export", "test_cli", "test_training", "test_apps")
+    items.sort(key=lambda item: slow.index(item.path.stem) if item.path.stem in slow else -1)
