@@ -1,5 +1,6 @@
 """The command, as a person types it."""
 
+import contextlib
 import csv
 import json
 import os
@@ -54,17 +55,18 @@ def test_train_says_what_it_did_and_nothing_else(run):
 
 
 def test_a_terminal_gets_keras_progress_bar(tmp_path):
-    seen = bytearray()
-
-    def read(descriptor):
-        seen.extend(chunk := os.read(descriptor, 4096))
-        return chunk
-
+    terminal, end = pty.openpty()
     code = "import sys; from lenet_keras.cli import main; sys.exit(main())"
     arguments = ["train", "--data", "digits", "--epochs", "2", "--out", str(tmp_path / "run")]
-    status = pty.spawn([sys.executable, "-c", code, *arguments], read, lambda _: b"")
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=end, stderr=end)
+    os.close(end)
+    seen = bytearray()
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    os.close(terminal)
     text = seen.decode()
-    assert status == 0 and "Epoch 1/2" in text and "102/102" in text and "━" in text
+    assert process.wait() == 0 and "Epoch 1/2" in text and "102/102" in text and "━" in text
     assert "\nepoch 1, minibatch 102/102, validation error" in text.replace("\r\x1b[K", "\n")
 
 
