@@ -2,17 +2,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train reproduce test lock
+.PHONY: help train reproduce test web bench lock
 help:
 	@echo "make train      the tutorial's first 10 epochs: a few minutes"
-	@echo "make reproduce  the whole tutorial, 200 epochs, checked against the published result"
+	@echo "make reproduce  the whole tutorial, 200 epochs, laid beside the published result"
 	@echo "make test       every test"
+	@echo "make web        draw digits on a page in the browser (needs Node)"
+	@echo "make bench      how fast it is"
 
 train: .venv/ready
 	$(BIN)/lenet-keras train --recipe first
 
+reproduce: RUN := runs/tutorial-$(shell date +%Y%m%d-%H%M%S)
 reproduce: .venv/ready
-	$(BIN)/lenet-keras train --recipe tutorial
+	$(BIN)/lenet-keras train --recipe tutorial --out $(RUN)
+	$(BIN)/python results/compare.py $(RUN)
+
+web:
+	cd export/web && npm ci --no-audit --no-fund && npm run build
+	@echo "Open http://localhost:8000 and draw a digit; Ctrl-C ends it."
+	@$(PYTHON) -m http.server --directory export/web/dist --bind 127.0.0.1 8000
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/epoch.py
 
 test: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -21,7 +33,7 @@ test: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	{ echo "Python 3.11 to 3.13 with its venv module is needed; name one: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -11,6 +11,8 @@ import os
 # TensorFlow's native code writes notes about every start to stderr; its failures are Python
 # exceptions all the same. Read when TensorFlow loads, so it is set before anything imports it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# onnxruntime's builds report their use to its makers; who reads digits here is nobody's business.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
     "load_mnist": "data",

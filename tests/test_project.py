@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import yaml
 
@@ -99,6 +100,27 @@ def test_the_readmes_numbers_are_the_committed_runs():
         f"{result['test_error']:.2f} %",
         f"{record['wall_seconds'] / 60:.2f} min",
     ]
+
+
+def test_the_readmes_model_sizes_are_the_files():
+    readme = (ROOT / "README.md").read_text()
+    for name in ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx"):
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}`"))
+        assert (
+            row.split("|")[3].strip() == f"{(ROOT / 'export' / name).stat().st_size / 1e6:.2f} MB"
+        )
+
+
+@pytest.mark.mnist
+def test_the_readmes_model_errors_are_what_they_do(mnist):
+    readme = (ROOT / "README.md").read_text()
+    for name in ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx"):
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}`"))
+        run = onnxruntime.InferenceSession(ROOT / "export" / name)
+        (labels,) = run.run(["label"], {run.get_inputs()[0].name: mnist.test.images})
+        # another processor may round a digit on the edge the other way
+        error = 100 * float((labels != mnist.test.labels).mean())
+        assert float(row.split("|")[4].split()[0]) == pytest.approx(error, abs=0.011)
 
 
 @pytest.mark.parametrize("page", ["README.md"])
