@@ -18,7 +18,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXPORT = ROOT / "export"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 N = 1_000
 
 
