@@ -354,6 +354,8 @@ def write_lenet5(run: Run) -> Path:
 def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
     """Make all three files from a run folder; none is replaced unless all are good.
 
+    Beside them goes ``test_data/``, inputs and outputs to try a runtime with.
+
     Args:
         run_dir: a run folder, with its model.keras and run.json.
         to: where the files go.
@@ -395,4 +397,24 @@ def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
     to.mkdir(parents=True, exist_ok=True)
     for name, exported in models.items():
         write_onnx(exported, to / name)
+    _write_test_data(lenet5, mnist.test, to / "test_data")
     return report
+
+
+def _write_test_data(lenet5: onnx.ModelProto, split: Split, folder: Path) -> None:
+    """Inputs and outputs of lenet5.onnx, laid out as in the ONNX Model Zoo.
+
+    Three sets: one digit, the first of each class, and pictures at the edges of what there is.
+    """
+    each_class = [int(np.flatnonzero(split.labels == digit)[0]) for digit in range(10)]
+    edges = np.zeros((4, SIDE, SIDE), np.uint8)  # all black, all white, one pixel, a ramp
+    edges[1], edges[2, 14, 14], edges[3] = 255, 255, np.arange(SIDE) * 9
+    run = session(lenet5, threads=1)
+    for i, images in enumerate((split.images[:1], split.images[each_class], edges)):
+        outputs = run.run(["probabilities", "label"], {"images": images})
+        named = {"input_0": ("images", images)}
+        named |= {f"output_{k}": (LABELS[k][0], value) for k, value in enumerate(outputs)}
+        (folder / f"test_data_set_{i}").mkdir(parents=True, exist_ok=True)
+        for file, (name, value) in named.items():
+            with whole_file(folder / f"test_data_set_{i}" / f"{file}.pb") as path:
+                path.write_bytes(numpy_helper.from_array(value, name).SerializeToString())

@@ -28,7 +28,15 @@ from lenet_keras.model import build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation
 from lenet_keras.recipe import TUTORIAL, Recipe
 
-__all__ = ["Run", "RunError", "evaluate_lenet5", "load_model", "train", "zero_one_loss"]
+__all__ = [
+    "Run",
+    "RunError",
+    "evaluate_lenet5",
+    "load_model",
+    "train",
+    "wilson_interval",
+    "zero_one_loss",
+]
 
 HISTORY_COLUMNS = ("epoch", "iteration", "cost", "validation_error", "test_error", "seconds")
 
@@ -63,6 +71,26 @@ def zero_one_loss(model: keras.Model, split: Split) -> float:
     """
     logits = model.predict(split.images, batch_size=500, verbose=0)
     return float(np.mean(logits.argmax(axis=1) != split.labels))
+
+
+def wilson_interval(errors: int, n: int) -> tuple[float, float]:
+    """Where the true error lies, with 95 % confidence, if ``errors`` of ``n`` were wrong.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+
+    Args:
+        errors: how many were wrong.
+        n: of how many, at least 1.
+
+    Returns:
+        The lower and the upper bound, in percent.
+    """
+    z = 1.959964  # the normal distribution's 97.5 % point
+    p = errors / n
+    centre = p + z * z / (2 * n)
+    spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 100 / (1 + z * z / n)
+    return (max(0.0, scale * (centre - spread)), min(100.0, scale * (centre + spread)))
 
 
 def train(

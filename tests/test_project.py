@@ -123,11 +123,19 @@ def test_the_readmes_model_errors_are_what_they_do(mnist):
         assert float(row.split("|")[4].split()[0]) == pytest.approx(error, abs=0.011)
 
 
-@pytest.mark.parametrize("page", ["README.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "benchmarks/README.md",
+        "export/MODEL_CARD.md",
+        *(f"export/{app}/README.md" for app in ("python", "node", "web")),
+    ],
+)
 def test_links_and_pictures_resolve(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if "://" not in target:
-            assert (ROOT / target).exists(), target
+            assert ((ROOT / page).parent / target).exists(), target
 
 
 def test_committed_text_names_no_machine():

@@ -1,0 +1,190 @@
+"""What it costs digit.onnx to be fed pictures as they come: MNIST's test digits, changed.
+
+    LENET_KERAS_DATA=... python benchmarks/pictures.py
+
+For each change, digit.onnx's error on the 10,000 changed digits, and how many points that is
+above lenet5.onnx's on the originals. Up to 0.3 are allowed for the changes in the first table;
+ends with 1 if one costs more.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageFilter
+
+from lenet_keras import load_mnist
+from lenet_keras.data import Split
+
+EXPORT = Path(__file__).parent.parent / "export"
+LIMIT = 0.3
+
+Picture = np.ndarray  # uint8 [H, W]
+Change = Callable[[Picture, np.random.Generator], Picture]
+NEAREST, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BICUBIC
+
+
+def same(digit: Picture, rng: np.random.Generator) -> Picture:
+    return digit
+
+
+def inverted(digit: Picture, rng: np.random.Generator) -> Picture:
+    return 255 - digit
+
+
+def enlarged(times: int, how: Image.Resampling = BICUBIC) -> Change:
+    size = (28 * times, 28 * times)
+    return lambda digit, rng: np.asarray(Image.fromarray(digit).resize(size, how))
+
+
+def padded(most: int) -> Change:
+    """Paper around the digit, on every side as much as chance wants."""
+    return lambda digit, rng: np.pad(digit, rng.integers(0, most + 1, (2, 2)))
+
+
+def shifted(digit: Picture, rng: np.random.Generator) -> Picture:
+    """Moved inside its own 28x28 as far as the ink allows."""
+    rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
+    down = rng.integers(-rows[0], 28 - rows[-1])
+    right = rng.integers(-columns[0], 28 - columns[-1])
+    return np.roll(digit, (down, right), (0, 1))
+
+
+def on_grey(sign: int, noise: float = 0, contrast: int = 50) -> Change:
+    """Paper of grey 60 to 200, ink darker (-1) or lighter (+1) by at least `contrast`."""
+
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        paper = rng.integers(60, 201)
+        ink = (
+            rng.integers(0, paper - contrast + 1)
+            if sign < 0
+            else rng.integers(paper + contrast, 256)
+        )
+        grey = paper + (ink - paper) * (digit / 255.0)
+        return np.clip(np.rint(grey + rng.normal(0, noise, digit.shape)), 0, 255).astype(np.uint8)
+
+    return change
+
+
+def as_jpeg(quality: int) -> Change:
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        file = io.BytesIO()
+        Image.fromarray(digit).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+    return change
+
+
+def turned(degrees: float) -> Change:
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        large = Image.fromarray(digit).resize((140, 140), BICUBIC)
+        angle = degrees * rng.choice((-1, 1))
+        return np.asarray(large.rotate(angle, BICUBIC, expand=True))
+
+    return change
+
+
+def blurred(radius: float) -> Change:
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        large = Image.fromarray(digit).resize((140, 140), BICUBIC)
+        return np.asarray(large.filter(ImageFilter.GaussianBlur(5 * radius)))
+
+    return change
+
+
+def hidden(side: int) -> Change:
+    """A square of paper, `side` pixels of 28, laid on the middle 20x20 where chance wants."""
+
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        digit = digit.copy()
+        top, left = rng.integers(4, 24 - side + 1, 2)
+        digit[top : top + side, left : left + side] = 0
+        return digit
+
+    return change
+
+
+def then(*changes: Change) -> Change:
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        for step in changes:
+            digit = step(digit, rng)
+        return digit
+
+    return change
+
+
+AS_THEY_COME: dict[str, Change] = {
+    "as they are": same,
+    **{f"enlarged x{n}, hard pixels": enlarged(n, NEAREST) for n in (3, 5, 10, 20)},
+    **{f"enlarged x{n}, smooth": enlarged(n) for n in (3, 5, 10, 20)},
+    "inverted": inverted,
+    "shifted": shifted,
+    "shifted, x3": then(shifted, enlarged(3)),
+    "darker on grey paper": on_grey(-1),
+    "lighter on grey paper": on_grey(+1),
+    "padded to odd shapes": padded(200),
+    "x5, padded, inverted": then(enlarged(5), padded(400), inverted),
+}
+HARDER: dict[str, Change] = {
+    "grey paper with noise (sd 4)": on_grey(-1, 4),
+    "grey paper with noise (sd 8)": on_grey(-1, 8),
+    "padded, grey paper with noise (sd 8)": then(padded(100), on_grey(+1, 8)),
+    "x10, JPEG of quality 50": then(enlarged(10), inverted, as_jpeg(50)),
+    **{f"turned by {n} degrees": turned(n) for n in (10, 20, 30, 45)},
+    **{f"blurred (sd {n} of 28 pixels)": blurred(n) for n in (1, 2)},
+    **{f"{n}x{n} of 28x28 pixels hidden": hidden(n) for n in (4, 8)},
+}
+
+
+def batches(pictures: Iterator[Picture]) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Pictures of the same shape together, about a megabyte at a time."""
+    waiting: dict[tuple[int, ...], list[tuple[int, Picture]]] = {}
+    for i, picture in enumerate(pictures):
+        group = waiting.setdefault(picture.shape, [])
+        group.append((i, picture))
+        if len(group) * picture.size >= 1 << 20:
+            yield [j for j, _ in group], np.stack([p for _, p in group])
+            del waiting[picture.shape]
+    for group in waiting.values():
+        yield [j for j, _ in group], np.stack([p for _, p in group])
+
+
+def errors(session: onnxruntime.InferenceSession, split: Split, change: Change) -> int:
+    """How many of the changed digits are misread; a digit taken for blank counts as misread."""
+    rng, wrong = np.random.default_rng(2026), 0
+    for where, pictures in batches(change(digit, rng) for digit in split.images):
+        label, has_ink = session.run(["label", "has_ink"], {"image": pictures})
+        wrong += int(np.sum((label != split.labels[where]) | ~has_ink))
+    return wrong
+
+
+def table(changes: dict[str, Change], split: Split, base: float) -> float:
+    """Print a row for each change; returns the largest cost in points."""
+    digit, worst = onnxruntime.InferenceSession(EXPORT / "digit.onnx"), -np.inf
+    print("| the test digits | error | points |\n| --- | --- | --- |")
+    for name, change in changes.items():
+        error = 100 * errors(digit, split, change) / len(split.labels)
+        print(f"| {name} | {error:.2f} % | {error - base:+.2f} |", flush=True)
+        worst = max(worst, error - base)
+    return worst
+
+
+def main() -> int:
+    split = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test
+    lenet5 = onnxruntime.InferenceSession(EXPORT / "lenet5.onnx")
+    (labels,) = lenet5.run(["label"], {"images": split.images})
+    base = 100 * float(np.mean(labels != split.labels))
+    worst = table(AS_THEY_COME, split, base)
+    print("\nHarder, without a limit:\n")
+    table(HARDER, split, base)
+    return int(worst > LIMIT + 1e-9)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

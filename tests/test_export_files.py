@@ -1,0 +1,216 @@
+"""The files under export/ as an app developer finds them: whole, documented, unbreakable."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+from PIL import Image
+
+from lenet_keras.onnx_export import LARGEST_INT8_LOSS, check
+from lenet_keras.training import wilson_interval
+
+EXPORT = Path(__file__).parent.parent / "export"
+FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx")
+CARD = (EXPORT / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def session(name: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is meant to fail need not be logged
+    return onnxruntime.InferenceSession(EXPORT / name, options)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_whole_and_with_everything_about_itself(name):
+    model = onnx.load(EXPORT / name)
+    check(model)
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    assert set(about) == {
+        "classes",
+        "data",
+        "license",
+        "recipe",
+        "source",
+        "test_error_percent",
+        "validation_error_percent",
+    }
+    assert about["data"].startswith("mnist (50000 training digits), SHA-256 ")
+    assert model.producer_name == "lenet-keras"
+
+
+def test_sizes():
+    assert len(onnx.load(EXPORT / "lenet5.onnx").graph.node) == 15
+    bytes_ = {name: (EXPORT / name).stat().st_size for name in FILES}
+    assert bytes_["lenet5-int8.onnx"] < 0.3 * bytes_["lenet5.onnx"]
+
+
+@pytest.mark.mnist
+def test_errors_are_those_of_the_card(mnist):
+    images, labels = mnist.test
+    wrong = {}
+    for name in FILES:
+        run = session(name)
+        (found,) = run.run(["label"], {run.get_inputs()[0].name: images})
+        wrong[name] = int((found != labels).sum())
+        row = re.search(rf"\| {re.escape(name)} \| (\d+) \| ", CARD)
+        # another processor may round a digit on the edge the other way
+        assert abs(int(row[1]) - wrong[name]) <= 1
+    loss = 100 * (wrong["lenet5-int8.onnx"] - wrong["lenet5.onnx"]) / len(labels)
+    assert loss <= LARGEST_INT8_LOSS
+
+
+def test_the_cards_intervals_and_confusion_add_up():
+    rows = re.findall(r"\| (\S+\.onnx) \| (\d+) \| (\S+) % \| (\S+) to (\S+) % \|", CARD)
+    assert [row[0] for row in rows] == list(FILES)
+    for _, wrong, error, low, high in rows:
+        assert f"{int(wrong) / 100:.2f}" == error
+        assert (low, high) == tuple(f"{x:.2f}" for x in wilson_interval(int(wrong), 10_000))
+    table = re.findall(r"\| \*\*\d\*\* \| (.+) \|", CARD)
+    confusion = np.array([[int(cell) for cell in row.split("|")] for row in table])
+    assert confusion.shape == (10, 10) and confusion.sum() == 10_000
+    assert 10_000 - confusion.trace() == int(rows[0][1])
+
+
+def test_wilson_interval():
+    # Wilson's own formula solved by hand for 1 of 10: 0.0179 and 0.4042
+    assert wilson_interval(1, 10) == pytest.approx((1.787, 40.415), abs=0.002)
+    assert wilson_interval(0, 10)[0] == 0
+    assert wilson_interval(10, 10)[1] == pytest.approx(100)
+
+
+def test_the_cards_digests_are_the_files():
+    for name in FILES:
+        digest = hashlib.sha256((EXPORT / name).read_bytes()).hexdigest()
+        assert f"{digest}  {name}" in CARD
+
+
+def test_the_cards_tables_are_the_printed_ones():
+    results = EXPORT.parent / "benchmarks" / "results"
+    for printed in results.glob("*.md"):
+        assert printed.read_text(encoding="utf-8").strip() in CARD, printed.name
+
+
+def test_no_change_of_picture_costs_more_than_it_may():
+    first = CARD.split("## Pictures as they come")[1].split("Harder")[0]
+    points = [float(p) for p in re.findall(r"% \| ([+-]\d+\.\d+) \|", first)]
+    assert len(points) == 16 and max(points) <= 0.3
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_model_zoos_test_data(number):
+    folder = EXPORT / "test_data" / f"test_data_set_{number}"
+    tensors = {p.stem: onnx.load_tensor(p) for p in folder.glob("*.pb")}
+    assert set(tensors) == {"input_0", "output_0", "output_1"}
+    values = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
+    names = [tensors[name].name for name in ("input_0", "output_0", "output_1")]
+    assert names == ["images", "probabilities", "label"]
+    found = session("lenet5.onnx").run(names[1:], {"images": values["input_0"]})
+    np.testing.assert_allclose(found[0], values["output_0"], atol=1e-5)
+    np.testing.assert_array_equal(found[1], values["output_1"])
+    if number == 1:
+        assert values["output_1"].tolist() == list(range(10))
+
+
+@pytest.fixture
+def seven(digits, tmp_path):
+    picture = digits.test.images[int(np.flatnonzero(digits.test.labels == 7)[0])]
+    Image.fromarray(picture).save(tmp_path / "digit.png")
+    shutil.copy(EXPORT / "digit.onnx", tmp_path)
+    return picture
+
+
+def snippet(language: str) -> str:
+    return re.search(rf"```{language}\n(.*?)```", CARD, re.S)[1]
+
+
+def test_the_cards_python(seven, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", snippet("python")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    label, sure = done.stdout.split()
+    assert label == "7" and 0.5 < float(sure) <= 1
+
+
+def test_the_cards_javascript(seven, tmp_path):
+    from test_apps import installed
+
+    installed("node")  # skips where there is no Node
+    (tmp_path / "node_modules").symlink_to(EXPORT / "node" / "node_modules")
+    call = f"read(Uint8Array.from({seven.ravel().tolist()}), 28, 28).then((a) => console.log(...a))"
+    (tmp_path / "read.cjs").write_text(snippet("javascript") + call)
+    done = subprocess.run(
+        ["node", "read.cjs"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    label, sure = done.stdout.split()
+    assert label == "7" and 0.5 < float(sure) <= 1
+
+
+# --- fuzz ---
+
+
+def pictures(rng: np.random.Generator) -> np.ndarray:
+    """A batch of the kinds of pictures that break programs."""
+    longest = int(rng.choice([3, 30, 300, 4096]))
+    shape = [int(rng.integers(1, 5)), int(rng.integers(1, longest + 1)), int(rng.integers(1, 9))]
+    if rng.random() < 0.5:
+        shape[1:] = shape[:0:-1]
+    kind = rng.integers(5)
+    if kind == 0:
+        return np.full(shape, rng.integers(256), np.uint8)
+    if kind == 1:
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    batch = np.full(shape, rng.integers(256), np.uint8)
+    if kind == 2:
+        batch[:, rng.integers(shape[1]), rng.integers(shape[2])] = rng.integers(256)
+    elif kind == 3:
+        batch[:, : rng.integers(1, shape[1] + 1), : rng.integers(1, shape[2] + 1)] ^= 255
+    else:
+        batch += rng.integers(0, rng.integers(1, 255), shape, dtype=np.uint8)
+    return batch
+
+
+def test_five_thousand_odd_pictures_get_a_finite_answer():
+    run, rng = session("digit.onnx"), np.random.default_rng(2026)
+    for _ in range(5_000):
+        batch = pictures(rng)
+        probabilities, label, normalized, has_ink = run.run(None, {"image": batch})
+        assert np.isfinite(probabilities).all()
+        assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
+        assert (label == probabilities.argmax(axis=1)).all()
+        assert normalized.shape == (len(batch), 28, 28)
+        assert not normalized[~has_ink].any()
+        flat = batch.reshape(len(batch), -1)
+        assert not has_ink[flat.min(axis=1) == flat.max(axis=1)].any()  # one colour is blank
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((1, 28, 28), np.float32),
+        np.zeros((1, 28, 28), np.int64),
+        np.zeros((1, 28, 28), bool),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((1, 1, 28, 28), np.uint8),
+        np.zeros((1, 0, 28), np.uint8),
+        np.zeros((1, 28, 0), np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{list(array.shape)}",
+)
+def test_what_is_no_picture_is_refused(wrong):
+    run = session("digit.onnx")
+    with pytest.raises(Exception, match=r"INVALID_ARGUMENT|Unexpected input data type|out of"):
+        run.run(None, {"image": wrong})
+    assert len(run.run(["label"], {"image": np.zeros((0, 28, 28), np.uint8)})[0]) == 0
+    assert run.run(["has_ink"], {"image": np.eye(28, dtype=np.uint8)[None] * 255})[0].all()
