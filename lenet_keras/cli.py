@@ -24,6 +24,8 @@ SOURCES = (
     "digits), mnist, digits, a folder of MNIST's four IDX files, an mnist.npz or an mnist.pkl.gz"
 )
 
+WIPE = "\r\x1b[K"  # clears a terminal's line
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 for a failure; argparse exits with 2 for wrong usage."""
@@ -201,24 +203,26 @@ def _classify(options: argparse.Namespace) -> int:
     classifier = Classifier(options.model)
     files, failed = _pictures_of(options.files), 0
     read: list[str] = []
+    bar = len(files) >= 20 and sys.stderr.isatty()
 
     def pictures() -> Iterator[np.ndarray]:
         nonlocal failed
         for number, file in enumerate(files, 1):
-            if len(files) >= 20 and sys.stderr.isatty():
-                print(f"\r{number:,} of {len(files):,}", end="", file=sys.stderr, flush=True)
+            if bar:
+                done = "█" * (30 * number // len(files))
+                print(f"\r{done:░<30} {number:,} of {len(files):,}", end="", file=sys.stderr)
             try:
                 picture = read_picture(sys.stdin.buffer if file == "-" else file)
             except ClassifyError as error:
                 failed += 1
-                print(f"lenet-keras: {error}", file=sys.stderr)
+                print(f"{WIPE * bar}lenet-keras: {error}", file=sys.stderr)
             else:
                 read.append(file)
                 yield picture
 
     answers = list(classifier.stream(pictures()))
-    if len(files) >= 20 and sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr)
+    if bar:
+        print(WIPE, end="", file=sys.stderr)
     if options.json:
         rows = [
             {
@@ -307,7 +311,8 @@ def _quiet_start() -> Iterator[None]:
             yield
             import keras
 
-            keras.distribution.list_devices()  # the search for GPUs is noisy too
+            with contextlib.suppress(AttributeError):  # Keras on torch lists no devices
+                keras.distribution.list_devices()  # the search for GPUs is noisy too
         except BaseException:
             notes.seek(0)
             os.write(stderr, notes.read())

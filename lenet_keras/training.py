@@ -322,8 +322,7 @@ def _hardware() -> dict[str, object]:
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line for line in lines if line.startswith("model name")).split(": ")[1]
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "devices": [str(device) for device in keras.distribution.list_devices()],
-    }
+    devices = []
+    with contextlib.suppress(AttributeError):  # Keras on torch lists none
+        devices = [str(device) for device in keras.distribution.list_devices()]
+    return {"cpu": cpu, "cores": os.cpu_count(), "devices": devices}

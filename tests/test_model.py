@@ -139,15 +139,22 @@ stopping = PatienceStopping(error, error, patience=8)
 model.fit(images, labels, batch_size=10, epochs=30, shuffle=False, verbose=0, callbacks=[stopping])
 assert stopping.best_validation_error == error(model)
 print(keras.backend.backend(), start.shape, stopping.best_iteration, stopping.stopped_iteration)
+
+import sys
+from dataclasses import replace
+from lenet_keras import TUTORIAL, load_mnist, train
+small = replace(TUTORIAL, nkerns=(4, 6), n_hidden=20, batch_size=40, n_epochs=1)
+run = train(small, load_mnist("digits"), sys.argv[1])
+assert run.record["versions"]["backend"] == keras.backend.backend()
 """
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_every_backend_trains_it(backend):
+def test_every_backend_trains_it(backend, tmp_path):
     if backend != "tensorflow":
         pytest.importorskip(backend, reason=f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-c", SMOKE],
+        [sys.executable, "-c", SMOKE, str(tmp_path / "run")],
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,

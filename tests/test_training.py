@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -242,12 +241,6 @@ def test_the_first_epochs_are_theanos(mnist, tmp_path):
     run = train(replace(TUTORIAL, n_epochs=3), mnist, tmp_path / "mnist")
     n_epochs, worst, limit = compare(run.folder / "history.csv", 3)
     assert n_epochs == 3 and worst <= limit
-    if os.cpu_count() == 2:  # where the committed run was made; elsewhere sums are cut differently
-        recorded = rows_of(ROOT / "results" / "tutorial")[:3]
-        for row, other in zip(rows_of(run.folder), recorded, strict=True):
-            assert float(row["validation_error"]) == pytest.approx(
-                float(other["validation_error"]), abs=0.03
-            )
 
 
 def test_the_committed_run_is_faithful():
