@@ -276,7 +276,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Load a ``model.keras``, or the one in a run folder, in Keras's safe mode.
 
     Raises:
-        RunError: there is none, or it cannot be read.
+        RunError: there is none, it cannot be read, or it is another network.
     """
     path = Path(path)
     if path.is_dir():
@@ -284,10 +284,16 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     if not path.exists():
         raise RunError(f"There is no model at {path}: name a run folder or a .keras file.")
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{path} cannot be read as a Keras model ({reason})") from None
+    if (model.input_shape, model.output_shape) != ((None, 28, 28), (None, 10)):
+        raise RunError(
+            f"{path} is another network: it makes {model.output_shape} of {model.input_shape}, "
+            "where LeNet makes (None, 10) of (None, 28, 28)."
+        )
+    return model
 
 
 @contextlib.contextmanager

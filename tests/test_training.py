@@ -199,6 +199,13 @@ def test_a_model_that_cannot_be_read(tmp_path, content):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_model_that_is_another_network(tmp_path):
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(RunError, match="is another network"):
+        load_model(tmp_path / "other.keras")
+
+
 def test_evaluate_lenet5_has_the_tutorials_signature(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = evaluate_lenet5(0.05, 1, "digits", [3, 4], 100)
