@@ -43,13 +43,16 @@ function speak(next) {
 
 function paint() {
   const side = pad.width;
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, side, side);
+  pad.classList.toggle("photo", Boolean(photo));
+  pen.clearRect(0, 0, side, side);
   if (photo) {
     const scale = side / Math.max(photo.width, photo.height);
     const [width, height] = [photo.width * scale, photo.height * scale];
     pen.drawImage(photo, (side - width) / 2, (side - height) / 2, width, height);
+    return;
   }
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, side, side);
   pen.strokeStyle = "#111";
   pen.lineWidth = PEN * side;
   pen.lineCap = pen.lineJoin = "round";
