@@ -11,23 +11,49 @@ process.env.ORT_DISABLE_TELEMETRY ??= "1";
 const { default: ort } = await import("onnxruntime-node");
 
 const MODEL = new URL("../digit.onnx", import.meta.url);
+const LONGEST_SIDE = 4096; // what digit.onnx is made for
 
 /** A picture's red, green, blue and alpha bytes, whatever it was packed in. */
 function decode(bytes) {
-  if (bytes.subarray(1, 4).toString() === "PNG") return PNG.sync.read(bytes);
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg.decode(bytes);
-  throw new Error("not a PNG or JPEG picture");
+  return PNG.sync.read(bytes);
 }
 
-/** As a person sees it, on white paper, in grey: what `image` of digit.onnx takes. */
-function grey({ width, height, data }) {
-  const pixels = new Uint8Array(width * height);
-  for (let i = 0; i < pixels.length; i++) {
-    const seen = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2];
-    pixels[i] = Math.round(255 + (seen - 255) * (data[4 * i + 3] / 255));
+/** How the camera was held, 1 to 8: the EXIF tag 0x0112. 1, upright, where it is not said. */
+function orientation(exif) {
+  if (!exif) return 1;
+  const tiff = new DataView(exif.buffer, exif.byteOffset + 1, exif.length - 1); // after a 0
+  const little = tiff.getUint16(0) === 0x4949;
+  const first = tiff.getUint32(4, little);
+  for (let i = 0; i < tiff.getUint16(first, little); i++) {
+    const entry = first + 2 + 12 * i;
+    if (tiff.getUint16(entry, little) === 0x0112) return tiff.getUint16(entry + 8, little);
   }
-  return new ort.Tensor("uint8", pixels, [1, height, width]);
+  return 1;
 }
+
+/** As a person sees it, upright, on white paper, in grey: what `image` of digit.onnx takes. */
+function grey({ width, height, data, exifBuffer }) {
+  const turn = orientation(exifBuffer);
+  const onItsSide = turn >= 5;
+  const step = Math.ceil(Math.max(width, height) / LONGEST_SIDE); // every pixel, or every other …
+  const columns = Math.floor((onItsSide ? height : width) / step) || 1;
+  const rows = Math.floor((onItsSide ? width : height) / step) || 1;
+  const pixels = new Uint8Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      let [x, y] = onItsSide ? [row * step, column * step] : [column * step, row * step];
+      if ([2, 3, 7, 8].includes(turn)) x = width - 1 - x;
+      if ([3, 4, 6, 7].includes(turn)) y = height - 1 - y;
+      const i = 4 * (y * width + x);
+      const seen = 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+      pixels[row * columns + column] = Math.round(255 + (seen - 255) * (data[i + 3] / 255));
+    }
+  }
+  return new ort.Tensor("uint8", pixels, [1, rows, columns]);
+}
+
+const WHY = { ENOENT: "no such file", EISDIR: "it is a folder", EACCES: "permission denied" };
 
 const files = process.argv.slice(2);
 if (files.length === 0) {
@@ -36,14 +62,17 @@ if (files.length === 0) {
 }
 const session = await ort.InferenceSession.create(await readFile(MODEL));
 for (const file of files) {
+  let image;
   try {
-    const image = grey(decode(await readFile(file)));
-    const { label, probabilities, has_ink } = await session.run({ image });
-    const digit = label.data[0]; // a BigInt: ONNX counts in int64
-    const sure = probabilities.data[Number(digit)].toFixed(3);
-    console.log(`${file}\t${has_ink.data[0] ? `${digit} ${sure}` : "blank"}`);
+    image = grey(decode(await readFile(file)));
   } catch (error) {
-    console.error(`${file}: ${error.code === "ENOENT" ? "no such file" : error.message}`);
+    const why = WHY[error.code] ?? "it is no PNG or JPEG picture, or a damaged one";
+    console.error(`${file} cannot be read: ${why}.`);
     process.exitCode = 1;
+    continue;
   }
+  const { label, probabilities, has_ink } = await session.run({ image });
+  const digit = label.data[0]; // a BigInt: ONNX counts in int64
+  const sure = probabilities.data[Number(digit)].toFixed(3);
+  console.log(`${file}\t${has_ink.data[0] ? `${digit} ${sure}` : "blank"}`);
 }

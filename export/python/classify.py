@@ -19,11 +19,13 @@ MODEL = Path(__file__).parent.parent / "digit.onnx"
 def grey(file: str) -> np.ndarray:
     """A picture as a person sees it: upright, on white paper, in grey. uint8 [H, W]."""
     with Image.open(file) as image:
-        image = ImageOps.exif_transpose(image).convert("RGBA")
-    image.thumbnail((4096, 4096))
-    return np.asarray(
-        Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("L")
-    )
+        image = ImageOps.exif_transpose(image)
+    image.thumbnail((4096, 4096))  # digit.onnx is made for pictures up to this
+    if image.mode.startswith("I"):  # 16 bits a pixel: the upper 8, where Pillow would clip
+        return (np.asarray(image).clip(0, 65535) // 256).astype(np.uint8)
+    image = image.convert("RGBA")
+    paper = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(paper, image).convert("L"))
 
 
 def main(files: list[str]) -> int:
@@ -32,8 +34,9 @@ def main(files: list[str]) -> int:
     for file in files:
         try:
             image = grey(file)
-        except OSError as error:
-            print(f"{file}: {error.strerror or 'not a picture'}", file=sys.stderr)
+        except Exception as error:  # a damaged picture can raise anything
+            why = getattr(error, "strerror", None) or "it is no picture, or a damaged one"
+            print(f"{file} cannot be read: {why}.", file=sys.stderr)
             failed = True
             continue
         probabilities, label, has_ink = session.run(
@@ -45,5 +48,6 @@ def main(files: list[str]) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        sys.exit(__doc__)
+        print("Usage: python classify.py FILE...", file=sys.stderr)
+        sys.exit(2)
     sys.exit(main(sys.argv[1:]))

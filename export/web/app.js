@@ -5,20 +5,23 @@ import { WORDS } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const pad = $("pad");
-const pen = pad.getContext("2d", { willReadFrequently: true });
+const pen = pad.getContext("2d");
 const PEN = 0.08; // of the pad's side: as thick as MNIST's pens
 const STEP = 0.02; // what one arrow key moves the pen
+const SIDE = 280; // of the drawing for the network, whatever the screen: one drawing, one answer
 
 const strokes = []; // each a list of [x, y] from 0 to 1
+let stroke = null; // the one being drawn
 let photo = null; // or a canvas with the photo in its own proportions
-let cursor = null; // where the keyboard's pen is: { x, y, down }
+let cursor = null; // where the keyboard's pen is: [x, y]
 let session = null;
 let result = null;
 let notice = null; // or [word, values]
 
 // --- language ----------------------------------------------------------------------------
 
-let language = navigator.languages.some((tag) => tag.startsWith("zh")) ? "zh" : "en";
+const wished = navigator.languages.map((tag) => tag.slice(0, 2));
+let language = wished.find((tag) => tag in WORDS) ?? "en";
 
 function say(word, values = {}) {
   return WORDS[language][word].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -41,81 +44,109 @@ function speak(next) {
 
 // --- what the person gives ---------------------------------------------------------------
 
+/** A context to draw on that is quick to read from. */
+function sheet(canvas, width, height) {
+  [canvas.width, canvas.height] = [width, height];
+  return canvas.getContext("2d", { willReadFrequently: true });
+}
+
+/** The strokes as ink, through the middles between their points, which rounds the corners. */
+function write(context, side, ink) {
+  context.strokeStyle = context.fillStyle = ink;
+  context.lineWidth = PEN * side;
+  context.lineCap = context.lineJoin = "round";
+  for (const points of strokes) {
+    const [startX, startY] = points[0].map((value) => value * side);
+    context.beginPath();
+    context.arc(startX, startY, (PEN * side) / 2, 0, 2 * Math.PI);
+    context.fill(); // a tap leaves a dot
+    context.beginPath();
+    context.moveTo(startX, startY);
+    points.forEach(([x, y], i) => {
+      const [nextX, nextY] = points[i + 1] ?? [x, y];
+      const middle = [((x + nextX) / 2) * side, ((y + nextY) / 2) * side];
+      context.quadraticCurveTo(x * side, y * side, ...middle);
+    });
+    context.stroke();
+  }
+}
+
 function paint() {
   const side = pad.width;
-  pad.classList.toggle("photo", Boolean(photo));
   pen.clearRect(0, 0, side, side);
-  if (photo) {
-    const scale = side / Math.max(photo.width, photo.height);
-    const [width, height] = [photo.width * scale, photo.height * scale];
-    pen.drawImage(photo, (side - width) / 2, (side - height) / 2, width, height);
-    return;
-  }
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, side, side);
-  pen.strokeStyle = "#111";
-  pen.lineWidth = PEN * side;
-  pen.lineCap = pen.lineJoin = "round";
-  for (const stroke of strokes) {
-    pen.beginPath();
-    pen.moveTo(stroke[0][0] * side, stroke[0][1] * side);
-    for (const [x, y] of stroke) pen.lineTo(x * side, y * side);
-    pen.stroke();
-  }
+  if (!photo) return write(pen, side, getComputedStyle(pad).color);
+  const scale = side / Math.max(photo.width, photo.height);
+  const [width, height] = [photo.width * scale, photo.height * scale];
+  pen.drawImage(photo, (side - width) / 2, (side - height) / 2, width, height);
 }
 
-/** What the network gets: the photo as it is, or the drawing. */
+const drawing = sheet(document.createElement("canvas"), SIDE, SIDE);
+
+/** What the network gets: the photo as it is, or the drawing in black on white. */
 function picture() {
   if (photo) return photo.getContext("2d").getImageData(0, 0, photo.width, photo.height);
-  return pen.getImageData(0, 0, pad.width, pad.height);
+  drawing.fillStyle = "#fff";
+  drawing.fillRect(0, 0, SIDE, SIDE);
+  write(drawing, SIDE, "#000");
+  return drawing.getImageData(0, 0, SIDE, SIDE);
 }
 
-function drawn() {
+function changed() {
   paint();
   ask();
+  $("answer").setAttribute("aria-busy", String(Boolean(stroke))); // read aloud with the pen up
   $("cursor").hidden = !cursor;
   if (!cursor) return;
-  $("cursor").classList.toggle("down", cursor.down);
-  $("cursor").style.left = `${100 * cursor.x}%`;
-  $("cursor").style.top = `${100 * cursor.y}%`;
+  $("cursor").classList.toggle("down", Boolean(stroke));
+  $("cursor").style.left = `${100 * cursor[0]}%`;
+  $("cursor").style.top = `${100 * cursor[1]}%`;
 }
 
-function begin(point) {
-  photo = null;
-  notice = null;
-  strokes.push([point]);
-  drawn();
+function penDown(point) {
+  photo = notice = null;
+  stroke = [point];
+  strokes.push(stroke);
+  changed();
+}
+
+function penUp() {
+  stroke = null;
+  changed();
 }
 
 function undo() {
   photo ? (photo = null) : strokes.pop();
-  if (cursor) cursor.down = false;
-  drawn();
+  penUp();
 }
 
 function clear() {
   strokes.length = 0;
   photo = notice = null;
-  if (cursor) cursor.down = false;
-  drawn();
+  penUp();
 }
 
 const at = (event) => {
   const box = pad.getBoundingClientRect();
   return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
 };
+let pointer = null; // the one that draws: a palm beside the pen does not
 pad.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0) return;
+  if (event.button !== 0 || pointer !== null) return;
   event.preventDefault();
-  pad.setPointerCapture(event.pointerId);
+  pointer = event.pointerId;
+  pad.setPointerCapture(pointer);
   cursor = null;
-  begin(at(event));
+  penDown(at(event));
 });
 pad.addEventListener("pointermove", (event) => {
-  if (!pad.hasPointerCapture(event.pointerId)) return;
+  if (event.pointerId !== pointer || !stroke) return;
   const events = event.getCoalescedEvents?.() ?? [];
-  strokes.at(-1).push(...(events.length ? events : [event]).map(at));
-  drawn();
+  stroke.push(...(events.length ? events : [event]).map(at));
+  changed();
+});
+pad.addEventListener("lostpointercapture", () => {
+  pointer = null;
+  penUp();
 });
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -123,28 +154,27 @@ pad.addEventListener("keydown", (event) => {
   const move = ARROWS[event.key];
   if (!move && event.key !== " ") return;
   event.preventDefault();
-  cursor ??= { x: 0.5, y: 0.5, down: false };
-  if (event.key === " ") {
-    cursor.down = !cursor.down;
-    cursor.down ? begin([cursor.x, cursor.y]) : drawn();
-    return;
-  }
-  const within = (value) => Math.min(1 - PEN / 2, Math.max(PEN / 2, value));
-  cursor.x = within(cursor.x + STEP * move[0]);
-  cursor.y = within(cursor.y + STEP * move[1]);
-  if (cursor.down) strokes.at(-1).push([cursor.x, cursor.y]);
-  drawn();
+  cursor ??= [0.5, 0.5];
+  if (!move) return stroke ? penUp() : penDown(cursor);
+  cursor = cursor.map((was, i) => Math.min(1 - PEN / 2, Math.max(PEN / 2, was + STEP * move[i])));
+  stroke?.push(cursor);
+  changed();
+});
+pad.addEventListener("focus", () => {
+  if (pad.matches(":focus-visible")) cursor = [0.5, 0.5]; // reached by the Tab key
+  changed();
 });
 pad.addEventListener("blur", () => {
   cursor = null;
-  drawn();
+  penUp();
 });
 document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const command = event.ctrlKey || event.metaKey;
-  if (key === "z" && command) event.preventDefault();
-  if (key === "u" && !command || key === "z" && command) undo();
-  if (key === "c" && !command && !event.altKey) clear();
+  if (event.altKey) return;
+  if (command && key === "z") event.preventDefault();
+  if (command ? key === "z" : key === "u") undo();
+  if (!command && key === "c") clear();
 });
 $("undo").addEventListener("click", undo);
 $("clear").addEventListener("click", clear);
@@ -154,21 +184,20 @@ async function open(file) {
   try {
     const image = await createImageBitmap(file); // upright, as its EXIF data say
     const scale = Math.min(1, 1024 / Math.max(image.width, image.height));
+    const [width, height] = [image.width, image.height].map((side) => Math.ceil(side * scale));
     const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(image.width * scale));
-    canvas.height = Math.max(1, Math.round(image.height * scale));
-    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const context = sheet(canvas, width, height);
     context.fillStyle = "#fff"; // under what is transparent
-    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.fillRect(0, 0, width, height);
     context.imageSmoothingQuality = "high";
-    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    context.drawImage(image, 0, 0, width, height);
     strokes.length = 0;
     photo = canvas;
     notice = null;
   } catch {
-    notice = ["notPicture", { file: file.name || "?" }];
+    notice = ["notPicture", { file: file.name }];
   }
-  drawn();
+  penUp();
   show();
 }
 $("photo").addEventListener("change", (event) => {
@@ -191,9 +220,8 @@ let again = false;
 
 /** One question at a time; what is drawn meanwhile is asked when the answer is there. */
 async function ask() {
-  if (!session) return;
   again = true;
-  if (asking) return;
+  if (asking || !session) return;
   asking = true;
   while (again) {
     again = false;
@@ -207,69 +235,68 @@ async function ask() {
 function show() {
   $("notice").hidden = !notice;
   $("notice").textContent = notice ? say(...notice) : "";
-  const ink = result?.hasInk;
+  const read = result?.hasInk ? result : null;
   const percent = (p) => (100 * p).toFixed(1);
-  $("digit").textContent = ink ? result.label : "";
-  $("answer").textContent = ink
-    ? say("answer", { digit: result.label, percent: percent(result.probabilities[result.label]) })
-    : session
-      ? say("draw")
-      : notice
-        ? ""
-        : say("waiting");
+  $("digit").textContent = read ? read.label : "";
+  $("answer").textContent = read
+    ? say("answer", { digit: read.label, percent: percent(read.probabilities[read.label]) })
+    : session ? say("draw") : notice ? "" : say("waiting");
   [...$("bars").children].forEach((bar, digit) => {
-    const p = ink ? result.probabilities[digit] : 0;
-    bar.classList.toggle("best", Boolean(ink) && digit === result.label);
+    const p = read ? read.probabilities[digit] : 0;
+    bar.classList.toggle("best", digit === read?.label);
     bar.children[1].style.setProperty("--p", p);
-    bar.children[2].textContent = ink ? `${percent(p)} %` : "";
+    bar.children[2].textContent = read ? `${percent(p)}\u00a0%` : "";
   });
-  // the network sees light ink on black; people are used to the opposite
-  tiles($("saw"), 1, 28, 1, (i) => {
-    const grey = 255 - (result?.normalized[i] ?? 0);
-    return [grey, grey, grey];
-  });
-  const paper = dark.matches ? [44, 44, 40] : [240, 238, 232];
-  const maps = [[$("conv1"), 20, 12, 10], [$("conv2"), 50, 4, narrow.matches ? 10 : 25]];
-  maps.forEach(([canvas, count, side, columns], layer) => {
-    const values = ink ? result.maps[layer].values : null;
-    tiles(canvas, count, side, columns, (i) => colour(values ? values[i] : 0, paper));
-  });
+  tiles($("saw"), 1, 28, 1, (i) => GREYS[result?.normalized[i] ?? 0]);
+  const shade = (values) => (i) => ramp[Math.round(255 + 255 * (values ? values[i] : 0))];
+  tiles($("conv1"), 20, 12, between.matches ? 10 : 5, shade(read?.maps[0].values));
+  tiles($("conv2"), 50, 4, between.matches ? 25 : 10, shade(read?.maps[1].values));
 }
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const narrow = matchMedia("(max-width: 44rem)");
-dark.addEventListener("change", () => show());
-narrow.addEventListener("change", () => show());
-
-/** From -1 (blue) over 0 (paper) to 1 (orange): colours that colour-blind people tell apart. */
-function colour(value, paper) {
-  const end = value < 0 ? [0, 114, 178] : [230, 110, 20];
-  return end.map((channel, i) => paper[i] + (channel - paper[i]) * Math.abs(value));
-}
-
-/** Square maps side by side, `columns` in a row, a pixel apart. */
+/** Square maps side by side, `columns` in a row, a pixel apart. A colour is one uint32. */
 function tiles(canvas, count, side, columns, colourOf) {
-  const rows = Math.ceil(count / columns);
+  const rows = count / columns;
   const [width, height] = [columns * (side + 1) - 1, rows * (side + 1) - 1];
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const context = canvas.getContext("2d");
+  const context = sheet(canvas, width, height);
   const image = context.createImageData(width, height);
-  for (let map = 0; map < count; map++) {
-    const left = (map % columns) * (side + 1);
-    const top = Math.floor(map / columns) * (side + 1);
-    for (let y = 0; y < side; y++) {
-      for (let x = 0; x < side; x++) {
-        const rgb = colourOf((map * side + y) * side + x);
-        image.data.set([...rgb, 255], 4 * ((top + y) * width + left + x));
-      }
-    }
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < count * side * side; i++) {
+    const map = Math.floor(i / side / side);
+    const x = (map % columns) * (side + 1) + (i % side);
+    const y = Math.floor(map / columns) * (side + 1) + (Math.floor(i / side) % side);
+    pixels[y * width + x] = colourOf(i);
   }
   context.putImageData(image, 0, 0);
 }
 
+const GREYS = Uint32Array.from({ length: 256 }, (_, grey) => 0xff000000 | (grey * 0x010101));
+
+/** 511 colours from -1 over 0 to 1, in steps that look even: the browser mixes them in OKLab. */
+function newRamp() {
+  const style = getComputedStyle(document.documentElement);
+  const [low, zero, high] = ["low", "zero", "high"].map((end) => style.getPropertyValue(`--${end}`));
+  const context = sheet(document.createElement("canvas"), 511, 1);
+  for (let i = -255; i <= 255; i++) {
+    const share = (100 * Math.abs(i)) / 255;
+    context.fillStyle = `color-mix(in oklab, ${i < 0 ? low : high} ${share}%, ${zero})`;
+    context.fillRect(i + 255, 0, 1, 1);
+  }
+  return new Uint32Array(context.getImageData(0, 0, 511, 1).data.buffer);
+}
+
+let ramp = newRamp();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  ramp = newRamp();
+  paint();
+  show();
+});
+// between a phone and a wide screen the maps lie below, and have the width to themselves
+const between = matchMedia("(min-width: 44rem) and (max-width: 68rem)");
+between.addEventListener("change", show);
+
 // --- start -------------------------------------------------------------------------------
 
+$("unstarted").remove();
 for (let digit = 0; digit < 10; digit++) {
   const bar = document.createElement("li");
   bar.innerHTML = `<span>${digit}</span><i></i><span></span>`;
@@ -278,14 +305,18 @@ for (let digit = 0; digit < 10; digit++) {
 for (const button of document.querySelectorAll("[data-language]")) {
   button.addEventListener("click", () => speak(button.dataset.language));
 }
-paint();
 speak(language);
+new ResizeObserver(() => {
+  pad.width = pad.height = Math.round(pad.clientWidth * devicePixelRatio);
+  paint();
+}).observe(pad);
 try {
   session = await load();
   await ask();
-  if (isSecureContext) await navigator.serviceWorker.register("worker.js");
 } catch (error) {
   notice = [error.name in WORDS.en ? error.name : "damaged"];
 }
 show();
+// Offline is a gift of the worker; some browsers' private windows have none.
+if (session) navigator.serviceWorker?.register("worker.js").catch(() => {});
 document.body.dataset.ready = "true";

@@ -12,9 +12,10 @@ const MAPS = ["tanh1", "tanh2"];
  * A model that also gives some of its inner values.
  *
  * An ONNX file is one protobuf message, and of two messages written one after the other a
- * reader makes one, appending what is repeated. So it is enough to append a message with
- * nothing in it but further outputs: ModelProto { graph (7): { output (12): {
- * name (1), type (2): { tensor_type (1): { elem_type (1): 1, float } } } } }.
+ * reader makes one, joining what is repeated. So it is enough to write before it a message
+ * with nothing in it but further outputs: ModelProto { graph (7): { output (12): { name (1),
+ * type (2): { tensor_type (1): { elem_type (1): 1, float } } } } }. Before it, not after: what
+ * follows a file that was cut short would be taken for its end.
  */
 export function withOutputs(model, names) {
   const field = (number, bytes) => [(number << 3) | 2, bytes.length, ...bytes]; // under 128 bytes
@@ -24,12 +25,12 @@ export function withOutputs(model, names) {
     return field(7, output);
   });
   const longer = new Uint8Array(model.length + added.length);
-  longer.set(model);
-  longer.set(added, model.length);
+  longer.set(added);
+  longer.set(model, added.length);
   return longer;
 }
 
-/** Fetch the model and make it ready. Rejects with an Error named "missing" or "damaged". */
+/** Fetch the model and make it ready. Rejects with an Error named missing, damaged or engine. */
 export async function load(url = "digit.onnx") {
   const fail = (name, cause) => Promise.reject(Object.assign(new Error(name, { cause }), { name }));
   let model;
@@ -43,7 +44,7 @@ export async function load(url = "digit.onnx") {
   try {
     return await ort.InferenceSession.create(withOutputs(model, MAPS));
   } catch (cause) {
-    return fail("damaged", cause);
+    return fail(/no available backend/.test(cause.message) ? "engine" : "damaged", cause);
   }
 }
 

@@ -3,6 +3,7 @@
 const FILES = [
   "./",
   "style.css",
+  "icon.svg",
   "app.js",
   "lenet.js",
   "words.js",
