@@ -28,6 +28,7 @@ LIMIT = 0.3
 Picture = np.ndarray  # uint8 [H, W]
 Change = Callable[[Picture, np.random.Generator], Picture]
 NEAREST, BICUBIC = Image.Resampling.NEAREST, Image.Resampling.BICUBIC
+HOW = {"hard pixels": NEAREST, "bilinear": Image.Resampling.BILINEAR, "bicubic": BICUBIC}
 
 
 def same(digit: Picture, rng: np.random.Generator) -> Picture:
@@ -98,6 +99,16 @@ def blurred(radius: float) -> Change:
     return change
 
 
+def thinned(steps: int) -> Change:
+    """Strokes lose `steps` fifths of a pixel of 28 on either side, as under a thinner pen."""
+
+    def change(digit: Picture, rng: np.random.Generator) -> Picture:
+        large = Image.fromarray(digit).resize((140, 140), BICUBIC)
+        return np.asarray(large.filter(ImageFilter.MinFilter(2 * steps + 1)))
+
+    return change
+
+
 def hidden(side: int) -> Change:
     """A square of paper, `side` pixels of 28, laid on the middle 20x20 where chance wants."""
 
@@ -121,8 +132,7 @@ def then(*changes: Change) -> Change:
 
 AS_THEY_COME: dict[str, Change] = {
     "as they are": same,
-    **{f"enlarged x{n}, hard pixels": enlarged(n, NEAREST) for n in (3, 5, 10, 20)},
-    **{f"enlarged x{n}, smooth": enlarged(n) for n in (3, 5, 10, 20)},
+    **{f"enlarged x{n}, {how}": enlarged(n, HOW[how]) for how in HOW for n in (3, 5, 10, 20)},
     "inverted": inverted,
     "shifted": shifted,
     "shifted, x3": then(shifted, enlarged(3)),
@@ -136,7 +146,8 @@ HARDER: dict[str, Change] = {
     "grey paper with noise (sd 8)": on_grey(-1, 8),
     "padded, grey paper with noise (sd 8)": then(padded(100), on_grey(+1, 8)),
     "x10, JPEG of quality 50": then(enlarged(10), inverted, as_jpeg(50)),
-    **{f"turned by {n} degrees": turned(n) for n in (10, 20, 30, 45)},
+    **{f"turned by {n} degrees": turned(n) for n in (10, 20, 30, 45, 60, 90)},
+    **{f"strokes {0.4 * n:.1f} of 28 pixels thinner": thinned(n) for n in (1, 2, 3)},
     **{f"blurred (sd {n} of 28 pixels)": blurred(n) for n in (1, 2)},
     **{f"{n}x{n} of 28x28 pixels hidden": hidden(n) for n in (4, 8)},
 }
