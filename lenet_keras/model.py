@@ -111,14 +111,20 @@ def to_keras(layer: str, weights: TheanoWeights) -> list[np.ndarray]:
 
 
 def build_lenet5(
-    nkerns: tuple[int, int] = (20, 50), n_hidden: int = 500, seed: int = SEED
+    nkerns: tuple[int, int] = (20, 50),
+    n_hidden: int = 500,
+    seed: int = SEED,
+    activation: str = "tanh",
+    dropout: float = 0.0,
 ) -> keras.Model:
     """The tutorial's network with the tutorial's initial weights.
 
     Args:
         nkerns: kernels of conv1 and conv2, both positive.
         n_hidden: units of the hidden layer, positive.
-        seed: of the initial weights.
+        seed: of the initial weights, and of the dropout.
+        activation: of the feature maps and the hidden units; names their layers.
+        dropout: the share of hidden units that a training step does without.
 
     Returns:
         A model from uint8 [N, 28, 28] to logits float32 [N, 10]. With the defaults it has
@@ -133,12 +139,14 @@ def build_lenet5(
     x = layers.Reshape((SIDE, SIDE, 1), name="channel")(x)
     x = layers.Conv2D(nkerns[0], KERNEL, name="conv1")(x)
     x = layers.MaxPooling2D(2, name="pool1")(x)
-    x = layers.Activation("tanh", name="tanh1")(x)
+    x = layers.Activation(activation, name=f"{activation}1")(x)
     x = layers.Conv2D(nkerns[1], KERNEL, name="conv2")(x)
     x = layers.MaxPooling2D(2, name="pool2")(x)
-    x = layers.Activation("tanh", name="tanh2")(x)
+    x = layers.Activation(activation, name=f"{activation}2")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(n_hidden, activation="tanh", name="hidden")(x)
+    x = layers.Dense(n_hidden, activation=activation, name="hidden")(x)
+    if dropout:
+        x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
     # float32 under any precision policy: the loss takes exponentials of these.
     logits = layers.Dense(N_CLASSES, dtype="float32", name="logits")(x)
     model = keras.Model(images, logits, name="lenet5")

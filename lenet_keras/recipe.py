@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from lenet_keras.distortion import Distortion
 from lenet_keras.model import SEED
 
 __all__ = ["RECIPES", "TUTORIAL", "Recipe", "for_digits"]
@@ -14,21 +15,34 @@ class Recipe:
     """What ``evaluate_lenet5`` sets, under the names it uses.
 
     nkerns, n_hidden: the network's sizes.
-    learning_rate: of plain stochastic gradient descent.
-    batch_size: digits in a minibatch. Minibatches are taken in order, never shuffled.
+    activation: of feature maps and hidden units.
+    dropout: the share of hidden units that a training step does without.
+    distortion: how each digit is changed every time it is seen, or None.
+    optimizer: "sgd", plain stochastic gradient descent, or "adam" (Kingma and Ba 2014).
+    learning_rate: the optimizer's, or its largest if the schedule changes it.
+    schedule: "constant", or "cosine": up from 0 in the first epoch, then down to 0 at the end
+        of the last as a cosine falls (Loshchilov and Hutter 2016).
+    batch_size: digits in a minibatch.
+    shuffle: take the digits in a new order in every epoch; if not, in the order of the data.
     n_epochs: at most so many passes over the training digits.
     patience: look at this many minibatches regardless.
     patience_increase: wait this much longer when a new best is found.
     improvement_threshold: a new best counts for patience if it is under this much of the old.
-    seed: of the initial weights.
+    seed: of the initial weights, and of every other chance.
     precision: "float32", or "bfloat16" for Keras's mixed_bfloat16 policy.
     """
 
     name: str = "tutorial"
     nkerns: tuple[int, int] = (20, 50)
     n_hidden: int = 500
+    activation: str = "tanh"
+    dropout: float = 0.0
+    distortion: Distortion | None = None
+    optimizer: str = "sgd"
     learning_rate: float = 0.1
+    schedule: str = "constant"
     batch_size: int = 500
+    shuffle: bool = False
     n_epochs: int = 200
     patience: int = 10_000
     patience_increase: int = 2

@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from lenet_keras.data import Mnist, Split, load_mnist
+from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.figures import learning_curve
 from lenet_keras.model import build_lenet5
@@ -154,10 +155,12 @@ def train(
             csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
 
     print("... building the model", flush=True)
-    model = compiled_model(recipe)
+    model = initial_model(recipe)
+    n_train_batches = math.ceil(len(mnist.train.labels) / recipe.batch_size)
+    learner = compiled(model, recipe, n_train_batches)
     stopping = PatienceStopping(
-        validate_model=lambda model: zero_one_loss(model, mnist.valid),
-        test_model=lambda model: zero_one_loss(model, mnist.test),
+        validate_model=lambda _: zero_one_loss(model, mnist.valid),
+        test_model=lambda _: zero_one_loss(model, mnist.test),
         patience=recipe.patience,
         patience_increase=recipe.patience_increase,
         improvement_threshold=recipe.improvement_threshold,
@@ -165,11 +168,11 @@ def train(
     )
     print("... training", flush=True)
     began = time.perf_counter()
-    model.fit(
+    learner.fit(
         *mnist.train,
         batch_size=recipe.batch_size,
         epochs=recipe.n_epochs,
-        shuffle=False,
+        shuffle=recipe.shuffle,
         verbose=verbose,
         callbacks=[stopping, *callbacks],
     )
@@ -197,7 +200,10 @@ def train(
             "valid": len(mnist.valid.labels),
             "test": len(mnist.test.labels),
         },
-        "seeds": {"weights": recipe.seed, "order": "none: minibatches in the order of the data"},
+        "seeds": {
+            "weights": recipe.seed,
+            "order": recipe.seed if recipe.shuffle else "as the data",
+        },
         "versions": _versions(),
         "hardware": _hardware(),
         "wall_seconds": round(seconds, 2),
@@ -245,8 +251,8 @@ def evaluate_lenet5(
     return train(recipe, load_mnist(dataset), new_run_dir(recipe))
 
 
-def compiled_model(recipe: Recipe) -> keras.Model:
-    """The recipe's network with its initial weights, ready for ``fit`` and repeatable."""
+def initial_model(recipe: Recipe) -> keras.Model:
+    """The recipe's network with its initial weights; every later chance is seeded too."""
     keras.utils.set_random_seed(recipe.seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -257,14 +263,40 @@ def compiled_model(recipe: Recipe) -> keras.Model:
     mixed = recipe.precision != "float32"
     keras.config.set_dtype_policy(f"mixed_{recipe.precision}" if mixed else "float32")
     try:
-        model = build_lenet5(recipe.nkerns, recipe.n_hidden, recipe.seed)
+        return build_lenet5(
+            recipe.nkerns, recipe.n_hidden, recipe.seed, recipe.activation, recipe.dropout
+        )
     finally:
         keras.config.set_dtype_policy(policy)
-    model.compile(
-        optimizer=keras.optimizers.SGD(recipe.learning_rate),
+
+
+def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.Model:
+    """What ``fit`` is called on: the model itself, or the model behind its distortions.
+
+    Args:
+        model: from ``initial_model``; it is trained in place.
+        recipe: the optimizer and its schedule, the distortion.
+        n_train_batches: minibatches in an epoch; the schedule and the validations count them.
+    """
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        fall = max(1, (recipe.n_epochs - 1) * n_train_batches)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, fall, warmup_target=rate, warmup_steps=n_train_batches
+        )
+    optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[recipe.optimizer]
+    learner = model
+    if recipe.distortion:
+        learner = keras.Sequential([Distort(recipe.distortion, recipe.seed), model])
+    validation_frequency = min(n_train_batches, recipe.patience // 2)
+    at_once = math.gcd(n_train_batches, validation_frequency)
+    learner.compile(
+        optimizer=optimizer(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        # Python looks on every few minibatches only; a validation never falls between
+        steps_per_execution=max(n for n in range(1, 11) if at_once % n == 0),
     )
-    return model
+    return learner
 
 
 def new_run_dir(recipe: Recipe) -> Path:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -36,17 +35,17 @@ def train_one(name: str) -> None:
     kind, number = name.split("-")
     recipe = replace(TUTORIAL, seed=int(number)) if kind == "seed" else TUTORIAL
     if kind == "rounding":
-        compiled_model = training.compiled_model
+        initial_model = training.initial_model
 
         def nudged(recipe):
-            model, rng = compiled_model(recipe), np.random.default_rng(int(number))
+            model, rng = initial_model(recipe), np.random.default_rng(int(number))
             weights = [w.astype(np.float32) for w in model.get_weights()]
             signs = [rng.choice([-np.inf, np.inf], w.shape).astype(np.float32) for w in weights]
             # zeros stay: their neighbours are 1e-45, which the first step swallows
             model.set_weights([np.where(w, np.nextafter(w, s), w) for w, s in zip(weights, signs)])
             return model
 
-        training.compiled_model = nudged
+        training.initial_model = nudged
     training.train(recipe, load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")), HERE / name)
     (HERE / name / "model.keras").unlink()  # 1.7 MB that nobody asks for again
 

@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "data",
     "model",
+    "distortion",
     "recipe",
     "patience",
     "figures",

@@ -1,0 +1,126 @@
+"""Digits as another hand would have written them: turned, slanted, bent, with another pen.
+
+Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
+visual document analysis" (2003): every digit gets a new affine map and a new smooth field of
+displacements each time it is seen, so that no digit is ever seen twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from lenet_keras.model import SIDE
+
+__all__ = ["Distort", "Distortion"]
+
+KNOTS = 7  # the displacements are drawn on a grid of 7x7, 4.5 pixels apart,
+SMOOTHNESS = 4.0  # and blended by Gaussians of this standard deviation (Simard's sigma)
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How far a digit may be from the one that was written. Each is drawn evenly from ± this.
+
+    rotation: degrees. scale: natural logarithm, each axis its own. shear: pixels per pixel.
+    shift: pixels. elastic: pixels, the standard deviation of the smooth displacements (normal).
+    stroke: of the way from a pixel to the largest (thicker) or smallest (thinner) of the 3x3
+    around it, 0 to 1.
+    """
+
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+    elastic: float = 0.0
+    stroke: float = 0.0
+
+
+class Distort(keras.layers.Layer):
+    """Distorts every digit by chance while training, and is nothing otherwise.
+
+    Args:
+        distortion: how much.
+        seed: of the chance; the same seed, the same sequence of distortions.
+
+    Call with uint8 [N, 28, 28]; returns the same. What comes from outside the picture is 0.
+    """
+
+    def __init__(self, distortion: Distortion, seed: int = 0) -> None:
+        super().__init__(name="distort", dtype="float32", autocast=False)
+        self.distortion = distortion
+        self.random = keras.random.SeedGenerator(seed)
+        self.centred = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
+        knots = np.linspace(self.centred[0], self.centred[-1], KNOTS, dtype=np.float32)
+        blend = np.exp(-(((self.centred[:, None] - knots) / SMOOTHNESS) ** 2) / 2)
+        # squares that sum to 1: a blend of unit normals is then a unit normal at every pixel
+        self.blend = blend / np.sqrt((blend**2).sum(axis=1, keepdims=True))
+
+    def call(self, images, training: bool = False):
+        if not training:
+            return images
+        y, x = self._where_from(ops.shape(images)[0])
+        values = _bilinear(images, y, x)
+        if self.distortion.stroke:
+            values = self._another_pen(values)
+        return ops.cast(values + 0.5, "uint8")  # rounded
+
+    def _where_from(self, n: int):
+        """For each pixel of n digits, the row and column of the original to look at."""
+        d = self.distortion
+
+        def draw(limit: float):
+            return keras.random.uniform((n, 1, 1), -limit, limit, seed=self.random)
+
+        angle = draw(np.deg2rad(d.rotation))
+        cos, sin = ops.cos(angle), ops.sin(angle)
+        height, width = ops.exp(draw(d.scale)), ops.exp(draw(d.scale))
+        slant = draw(d.shear)
+        rows, columns = self.centred[None, :, None], self.centred[None, None, :]
+        y = cos * height * rows + sin * width * columns + draw(d.shift)
+        x = (slant - sin * height) * rows + cos * width * columns + draw(d.shift)
+        if d.elastic:
+            grids = keras.random.normal((2, n, KNOTS, KNOTS), 0.0, d.elastic, seed=self.random)
+            bends = ops.matmul(ops.matmul(self.blend, grids), self.blend.T)
+            y, x = y + bends[0], x + bends[1]
+        return y - self.centred[0], x - self.centred[0]
+
+    def _another_pen(self, values):
+        n = ops.shape(values)[0]
+        s = self.distortion.stroke
+        share = keras.random.uniform((n, 1, 1), -s, s, seed=self.random)
+        padded = values[..., None]
+        largest = ops.max_pool(padded, 3, 1, "same")[..., 0]
+        smallest = -ops.max_pool(-padded, 3, 1, "same")[..., 0]
+        thicker = ops.relu(share) * (largest - values)
+        return values + thicker - ops.relu(-share) * (values - smallest)
+
+
+def _bilinear(images, y, x):
+    """The values of uint8 [N, 28, 28] at rows y and columns x, float32 [N, 28, 28] each."""
+    n, size = ops.shape(images)[0], SIDE + 1
+    y = ops.clip(y + 1, 0, SIDE + 0.999)  # a border of zeros: outside there is nothing
+    x = ops.clip(x + 1, 0, SIDE + 0.999)
+    top, left = ops.floor(y), ops.floor(x)
+    down, right = y - top, x - left
+    # The four neighbours of every place, a byte each in one int32: one look instead of four.
+    p = ops.pad(ops.cast(images, "int32"), ((0, 0), (1, 1), (1, 1)))
+    four = (
+        p[:, :-1, :-1]
+        + ops.left_shift(p[:, :-1, 1:], 8)
+        + ops.left_shift(p[:, 1:, :-1], 16)
+        + ops.left_shift(p[:, 1:, 1:], 24)
+    )
+    where = ops.reshape(ops.cast(top * size + left, "int32"), (n, SIDE * SIDE))
+    four = ops.take_along_axis(ops.reshape(four, (n, size * size)), where, axis=1)
+    four = ops.reshape(four, (n, SIDE, SIDE))
+
+    def byte(k: int):
+        return ops.cast(ops.bitwise_and(ops.right_shift(four, 8 * k), 255), "float32")
+
+    above = byte(0) + right * (byte(1) - byte(0))
+    below = byte(2) + right * (byte(3) - byte(2))
+    return above + down * (below - above)
