@@ -18,6 +18,8 @@ _HOME = {
     "load_mnist": "data",
     "build_lenet5": "model",
     "TUTORIAL": "recipe",
+    "MODERN": "recipe",
+    "FAST": "recipe",
     "Recipe": "recipe",
     "PatienceStopping": "patience",
     "train": "training",

@@ -102,9 +102,9 @@ class Distort(keras.layers.Layer):
 def _bilinear(images, y, x):
     """The values of uint8 [N, 28, 28] at rows y and columns x, float32 [N, 28, 28] each."""
     n, size = ops.shape(images)[0], SIDE + 1
-    y = ops.clip(y + 1, 0, SIDE + 0.999)  # a border of zeros: outside there is nothing
-    x = ops.clip(x + 1, 0, SIDE + 0.999)
-    top, left = ops.floor(y), ops.floor(x)
+    y = ops.clip(y + 1, 0, size)  # a border of zeros: outside there is nothing
+    x = ops.clip(x + 1, 0, size)
+    top, left = ops.minimum(ops.floor(y), SIDE), ops.minimum(ops.floor(x), SIDE)
     down, right = y - top, x - left
     # The four neighbours of every place, a byte each in one int32: one look instead of four.
     p = ops.pad(ops.cast(images, "int32"), ((0, 0), (1, 1), (1, 1)))

@@ -39,25 +39,34 @@ __all__ = [
 
 OPSET, IR_VERSION = 17, 8  # what onnxruntime's JavaScript builds take; onnx's own are newer
 
-# The graph: one node for each thing the network does. What tf2onnx must give, and the name
-# that each node and its value get: Keras's for the layers.
-NODES = (
-    ("Cast", "pixels"),
-    ("Mul", "scale"),
-    ("Reshape", "channel"),
-    ("Conv", "conv1"),
-    ("MaxPool", "pool1"),
-    ("Tanh", "tanh1"),
-    ("Conv", "conv2"),
-    ("MaxPool", "pool2"),
-    ("Tanh", "tanh2"),
-    ("Reshape", "flatten"),
-    ("Gemm", "hidden"),
-    ("Tanh", "tanh3"),
-    ("Gemm", "logits"),
-    ("Softmax", "probabilities"),
-    ("ArgMax", "label"),
-)
+ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
+
+
+def nodes_of(activation: str) -> list[tuple[str, str]]:
+    """The graph: one node for each thing the network does.
+
+    What tf2onnx must give, and the name that each node and its value get: Keras's for the
+    layers.
+    """
+    return [
+        ("Cast", "pixels"),
+        ("Mul", "scale"),
+        ("Reshape", "channel"),
+        ("Conv", "conv1"),
+        ("MaxPool", "pool1"),
+        (ACTIVATIONS[activation], f"{activation}1"),
+        ("Conv", "conv2"),
+        ("MaxPool", "pool2"),
+        (ACTIVATIONS[activation], f"{activation}2"),
+        ("Reshape", "flatten"),
+        ("Gemm", "hidden"),
+        (ACTIVATIONS[activation], f"{activation}3"),
+        ("Gemm", "logits"),
+        ("Softmax", "probabilities"),
+        ("ArgMax", "label"),
+    ]
+
+
 N_CALIBRATION = 1_000  # training digits that show the quantiser how large the values get
 # Of probabilities, onnxruntime against Keras. Both round: with the tutorial's final weights
 # each is up to 1.8e-6 from what float64 gives (a test measures it).
@@ -92,9 +101,11 @@ def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> o
     import tf2onnx
 
     sizes = (model.get_layer("conv1").filters, model.get_layer("conv2").filters)
-    float32 = build_lenet5(sizes, model.get_layer("hidden").units)  # whatever the precision was
+    activation = model.get_layer("hidden").activation.__name__
+    # whatever the precision was; and dropout is for training
+    float32 = build_lenet5(sizes, model.get_layer("hidden").units, activation=activation)
     float32.set_weights(model.get_weights())
-    layer = float32.get_layer
+    layer, maps1, maps2 = float32.get_layer, f"{activation}1", f"{activation}2"
     hidden, bias = layer("hidden").get_weights()
     # ONNX keeps feature maps as (map, row, column) and would have to turn each around to
     # flatten it as Keras does. Instead the hidden layer's rows go back to that order, once.
@@ -103,10 +114,10 @@ def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> o
     @tf.function(input_signature=[tf.TensorSpec((None, SIDE, SIDE), tf.uint8, name="images")])
     def lenet5(images: tf.Tensor) -> dict[str, tf.Tensor]:
         x = tf.cast(images, tf.float32) * layer("scale").scale
-        for name in ("channel", "conv1", "pool1", "tanh1", "conv2", "pool2", "tanh2"):
+        for name in ("channel", "conv1", "pool1", maps1, "conv2", "pool2", maps2):
             x = layer(name)(x)
         x = tf.reshape(tf.transpose(x, (0, 3, 1, 2)), (-1, len(hidden)))
-        x = tf.tanh(tf.matmul(x, hidden) + bias)
+        x = layer("hidden").activation(tf.matmul(x, hidden) + bias)
         probabilities = tf.nn.softmax(layer("logits")(x))
         # not keras.ops.argmax, from which tf2onnx makes an invalid file
         return {"probabilities": probabilities, "label": tf.argmax(probabilities, axis=1)}
@@ -114,11 +125,13 @@ def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> o
     converted, _ = tf2onnx.convert.from_function(
         lenet5, input_signature=lenet5.input_signature, opset=OPSET
     )
-    return _named(converted, metadata or {})
+    return _named(converted, nodes_of(activation), metadata or {})
 
 
-def _named(converted: onnx.ModelProto, metadata: dict[str, str]) -> onnx.ModelProto:
-    """What tf2onnx gave, as NODES has it: products and biases in one, names, shapes."""
+def _named(
+    converted: onnx.ModelProto, wanted: list[tuple[str, str]], metadata: dict[str, str]
+) -> onnx.ModelProto:
+    """What tf2onnx gave, as it is wanted: products and biases in one, names, shapes."""
     nodes: list[onnx.NodeProto] = []
     for node in converted.graph.node:
         if node.op_type == "MatMul":
@@ -128,14 +141,14 @@ def _named(converted: onnx.ModelProto, metadata: dict[str, str]) -> onnx.ModelPr
             nodes[-1].output[:] = node.output
             continue
         nodes.append(node)
-    if [node.op_type for node in nodes] != [operator for operator, _ in NODES]:
+    if [node.op_type for node in nodes] != [operator for operator, _ in wanted]:
         found = " ".join(node.op_type for node in nodes)
         raise ExportError(f"tf2onnx gave another graph than expected: {found}.")
 
     values = {"images": "images"}
     constants = {i.name: numpy_helper.to_array(i) for i in converted.graph.initializer}
     initializers = []
-    for node, (_, name) in zip(nodes, NODES):
+    for node, (_, name) in zip(nodes, wanted):
         for i, old in enumerate(node.input):
             if old not in values:
                 kind = ("kernel", "bias")[i - 1] if node.op_type in ("Conv", "Gemm") else "by"
@@ -351,7 +364,9 @@ def write_lenet5(run: Run) -> Path:
     return path
 
 
-def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
+def export(
+    run_dir: Path, to: Path, mnist: Mnist, digit_run: Path | None = None
+) -> dict[str, Parity]:
     """Make all three files from a run folder; none is replaced unless all are good.
 
     Beside them goes ``test_data/``, inputs and outputs to try a runtime with.
@@ -361,6 +376,7 @@ def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
         to: where the files go.
         mnist: the data the run was trained on: its training digits calibrate, its test
             digits are what parity is measured on.
+        digit_run: the run folder for digit.onnx, if it is another one.
 
     Returns:
         File name to its parity with the Keras model.
@@ -370,6 +386,30 @@ def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
             from Keras than LARGEST_DIFFERENCE (float32) or LARGEST_INT8_LOSS (int8).
         RunError: there is no such run.
     """
+    model, lenet5 = _network_of(run_dir, mnist)
+    digit_keras, behind_digit = _network_of(digit_run, mnist) if digit_run else (model, lenet5)
+    models = {
+        "lenet5.onnx": (model, lenet5),
+        "lenet5-int8.onnx": (model, lenet5_int8_onnx(lenet5, mnist.train.images[:N_CALIBRATION])),
+        "digit.onnx": (digit_keras, digit_onnx(behind_digit)),
+    }
+    report = {}
+    for name, (original, exported) in models.items():
+        check(exported)
+        report[name] = parity(original, exported, mnist.test)
+    loss = report["lenet5-int8.onnx"].onnx_error - report["lenet5.onnx"].onnx_error
+    if loss > LARGEST_INT8_LOSS + 1e-9:
+        raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
+    to = Path(to)
+    to.mkdir(parents=True, exist_ok=True)
+    for name, (_, exported) in models.items():
+        write_onnx(exported, to / name)
+    _write_test_data(lenet5, mnist.test, to / "test_data")
+    return report
+
+
+def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelProto]:
+    """A run's model, and the same as a graph that agrees with it on the test digits."""
     model = load_model(run_dir)
     record = json.loads((Path(run_dir) / "run.json").read_text(encoding="utf-8"))
     if record["data"]["digest"] != mnist.digest:
@@ -378,27 +418,10 @@ def export(run_dir: Path, to: Path, mnist: Mnist) -> dict[str, Parity]:
             f"data at hand ({mnist.name}): name its data with --data."
         )
     lenet5 = lenet5_onnx(model, metadata_of(record))
-    models = {
-        "lenet5.onnx": lenet5,
-        "lenet5-int8.onnx": lenet5_int8_onnx(lenet5, mnist.train.images[:N_CALIBRATION]),
-        "digit.onnx": digit_onnx(lenet5),
-    }
-    report = {}
-    for name, exported in models.items():
-        check(exported)
-        report[name] = parity(model, exported, mnist.test)
-    exact = report["lenet5.onnx"]
+    exact = parity(model, lenet5, mnist.test)
     if exact.largest_difference > LARGEST_DIFFERENCE or exact.label_mismatches:
-        raise ExportError(f"lenet5.onnx differs from the Keras model: {exact}.")
-    loss = report["lenet5-int8.onnx"].onnx_error - exact.onnx_error
-    if loss > LARGEST_INT8_LOSS + 1e-9:
-        raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
-    to = Path(to)
-    to.mkdir(parents=True, exist_ok=True)
-    for name, exported in models.items():
-        write_onnx(exported, to / name)
-    _write_test_data(lenet5, mnist.test, to / "test_data")
-    return report
+        raise ExportError(f"{run_dir}: ONNX differs from the Keras model: {exact}.")
+    return model, lenet5
 
 
 def _write_test_data(lenet5: onnx.ModelProto, split: Split, folder: Path) -> None:

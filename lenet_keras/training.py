@@ -155,12 +155,21 @@ def train(
             csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
 
     print("... building the model", flush=True)
-    model = initial_model(recipe)
+    trained = initial_model(recipe)
     n_train_batches = math.ceil(len(mnist.train.labels) / recipe.batch_size)
-    learner = compiled(model, recipe, n_train_batches)
+    learner = compiled(trained, recipe, n_train_batches)
+    # scored and kept in float32, as it will be used, whatever it is trained in
+    model = trained
+    if recipe.precision != "float32":
+        model = initial_model(dataclasses.replace(recipe, precision="float32"))
+
+    def score(split: Split) -> float:
+        model.set_weights(trained.get_weights())
+        return zero_one_loss(model, split)
+
     stopping = PatienceStopping(
-        validate_model=lambda _: zero_one_loss(model, mnist.valid),
-        test_model=lambda _: zero_one_loss(model, mnist.test),
+        validate_model=lambda _: score(mnist.valid),
+        test_model=lambda _: score(mnist.test),
         patience=recipe.patience,
         patience_increase=recipe.patience_increase,
         improvement_threshold=recipe.improvement_threshold,
@@ -177,6 +186,7 @@ def train(
         callbacks=[stopping, *callbacks],
     )
     seconds = time.perf_counter() - began
+    model.set_weights(trained.get_weights())
 
     result = {
         "best_validation_error": _percent(stopping.best_validation_error),

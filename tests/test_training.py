@@ -1,6 +1,7 @@
 """A run folder holds the truth about its training, and the same training gives the same bits."""
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -11,10 +12,17 @@ import keras
 import numpy as np
 import pytest
 
-from lenet_keras import TUTORIAL, build_lenet5, evaluate_lenet5, train
+from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
 from lenet_keras.data import Mnist, Split
 from lenet_keras.recipe import RECIPES, for_digits
-from lenet_keras.training import RunError, load_model, whole_file, zero_one_loss
+from lenet_keras.training import (
+    RunError,
+    compiled,
+    initial_model,
+    load_model,
+    whole_file,
+    zero_one_loss,
+)
 
 ROOT = Path(__file__).parent.parent
 # On few digits; patience so short that it validates mid-epoch and stops by itself.
@@ -143,13 +151,67 @@ train({SMALL!r}, few, {str(tmp_path / "busy")!r})
     assert b"".join(w.tobytes() for w in other) == weights_of(run)
 
 
-def test_bfloat16_trains_and_keeps_float32_weights(few, tmp_path):
+def test_bfloat16_trains_but_scores_and_keeps_float32(few, tmp_path):
     before = keras.config.dtype_policy()
-    run = train(replace(SMALL, precision="bfloat16", n_epochs=1), few, tmp_path / "b")
-    assert run.model.get_layer("conv1").compute_dtype == "bfloat16"
-    assert run.model.get_layer("conv1").kernel.dtype == "float32"
-    assert run.model.output.dtype == "float32"
+    recipe = replace(SMALL, precision="bfloat16", n_epochs=1)
+    assert initial_model(recipe).get_layer("conv1").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy() == before
+    run = train(recipe, few, tmp_path / "b")
+    assert run.model.get_layer("conv1").compute_dtype == "float32"
+    float32 = train(replace(recipe, precision="float32"), few, tmp_path / "f")
+    assert weights_of(run) != weights_of(float32)  # it did make a difference
+    error = 100 * zero_one_loss(load_model(run.folder), few.valid)
+    assert error == pytest.approx(run.record["result"]["best_validation_error"], abs=1e-6)
+
+
+SMALL_MODERN = replace(
+    MODERN, nkerns=(4, 6), n_hidden=20, batch_size=50, n_epochs=3, precision="float32"
+)
+
+
+@pytest.fixture(scope="module")
+def modern(few, tmp_path_factory):
+    return train(SMALL_MODERN, few, tmp_path_factory.mktemp("modern") / "a")
+
+
+def test_a_modern_run_keeps_the_network_alone(modern, few):
+    loaded = load_model(modern.folder)  # in safe mode, without a layer of ours
+    names = [layer.name for layer in loaded.layers]
+    assert "distort" not in names and {"relu1", "relu2", "dropout"} < set(names)
+    assert 100 * zero_one_loss(loaded, few.valid) == pytest.approx(
+        modern.record["result"]["best_validation_error"], abs=1e-6
+    )
+    record = json.loads((modern.folder / "run.json").read_text())
+    assert record["recipe"]["distortion"]["rotation"] == MODERN.distortion.rotation
+
+
+def test_chance_is_seeded_too(modern, few, tmp_path):
+    again = train(SMALL_MODERN, few, tmp_path / "again")
+    assert weights_of(again) == weights_of(modern)
+    for i, change in enumerate(({"shuffle": False}, {"distortion": None}, {"dropout": 0.0})):
+        other = train(replace(SMALL_MODERN, **change), few, tmp_path / str(i))
+        assert weights_of(other) != weights_of(modern), change
+
+
+def test_the_cosine_rises_for_an_epoch_and_ends_at_0():
+    recipe = replace(SMALL_MODERN, learning_rate=0.01, n_epochs=5)
+    rate = compiled(initial_model(recipe), recipe, n_train_batches=10).optimizer._learning_rate
+    rates = [float(rate(step)) for step in range(51)]
+    assert rates[0] == 0 and rates[10] == pytest.approx(0.01) and rates[50] == pytest.approx(0)
+    assert all(a < b for a, b in itertools.pairwise(rates))
+    assert all(a > b for a, b in itertools.pairwise(rates))
+
+
+@pytest.mark.parametrize(
+    ("n_train_batches", "patience", "at_once"),
+    [(100, 10_000, 10), (13, 20, 1), (12, 10_000, 6), (7, 10_000, 7), (100, 30, 5)],
+)
+def test_no_validation_falls_between_the_minibatches_done_at_once(
+    n_train_batches, patience, at_once
+):
+    recipe = replace(SMALL, patience=patience)
+    learner = compiled(initial_model(recipe), recipe, n_train_batches)
+    assert learner.steps_per_execution == at_once
 
 
 def test_the_report_lines_are_the_tutorials(few, tmp_path, capsys):

@@ -1,0 +1,121 @@
+"""What the tutorial's network and the modern one make of digits that are not as MNIST has them.
+
+    LENET_KERAS_DATA=... python benchmarks/robustness.py > benchmarks/results/robustness.md
+
+All 10,000 test digits, 28x28, changed by so much and given to the networks as they are (no
+normalisation: benchmarks/pictures.py is about digit.onnx). Draws results/robustness.png too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy import ndimage
+
+from lenet_keras import load_mnist
+from lenet_keras.data import Split
+from lenet_keras.figures import BLUE, ORANGE
+from lenet_keras.training import load_model, whole_file, zero_one_loss
+
+ROOT = Path(__file__).parent.parent
+MODELS = {"tutorial": ROOT / "results/tutorial", "modern": ROOT / "results/modern/best"}
+RESULTS = Path(__file__).parent / "results"
+
+
+def affine(matrix: np.ndarray, offset: np.ndarray, digit: np.ndarray) -> np.ndarray:
+    """A digit under an affine map about its centre, bilinear, with black around it."""
+    centre = np.array([13.5, 13.5])
+    start = centre - matrix @ centre + offset
+    return ndimage.affine_transform(digit.astype(np.float32), matrix, start, order=1)
+
+
+def shifted(digit, pixels, rng):
+    angle = rng.uniform(0, 2 * np.pi)
+    return affine(np.eye(2), pixels * np.array([np.cos(angle), np.sin(angle)]), digit)
+
+
+def turned(digit, degrees, rng):
+    angle = np.deg2rad(degrees) * rng.choice([-1, 1])
+    cos, sin = np.cos(angle), np.sin(angle)
+    return affine(np.array([[cos, sin], [-sin, cos]]), np.zeros(2), digit)
+
+
+def scaled(digit, size, rng):
+    return affine(np.eye(2) / size, np.zeros(2), digit)
+
+
+def noisy(digit, deviation, rng):
+    return digit + rng.normal(0, deviation, digit.shape)
+
+
+def blurred(digit, deviation, rng):
+    return ndimage.gaussian_filter(digit.astype(np.float32), deviation)
+
+
+def covered(digit, side, rng):
+    top, left = rng.integers(4, 24 - side, 2, endpoint=True)
+    digit = digit.copy()
+    digit[top : top + side, left : left + side] = 0
+    return digit
+
+
+def another_pen(digit, pixels, rng):
+    """Strokes wider (or, below 0, narrower) by so much on either side."""
+    large = Image.fromarray(digit).resize((140, 140), Image.Resampling.BICUBIC)
+    size = 2 * round(5 * abs(pixels)) + 1
+    change = ndimage.grey_dilation if pixels > 0 else ndimage.grey_erosion
+    wide = change(
+        np.asarray(large), footprint=np.hypot(*np.indices((size, size)) - size // 2) <= size / 2
+    )
+    return wide.reshape(28, 5, 28, 5).mean((1, 3))
+
+
+CHANGES: dict[str, tuple[Callable, list[float]]] = {
+    "shifted by (pixels)": (shifted, [0, 1, 2, 3, 4]),
+    "turned by (degrees)": (turned, [0, 10, 20, 30, 40]),
+    "of the size": (scaled, [0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3]),
+    "strokes wider by (pixels)": (another_pen, [-0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 1]),
+    "noise (standard deviation of 255)": (noisy, [0, 20, 40, 60, 80]),
+    "blurred (standard deviation, pixels)": (blurred, [0, 0.5, 1, 1.5, 2]),
+    "covered by a square of (pixels)": (covered, [0, 2, 4, 6, 8]),
+}
+
+
+def main() -> None:
+    test = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test
+    models = {name: load_model(folder) for name, folder in MODELS.items()}
+    figure = Figure(figsize=(12, 5.4), layout="constrained")
+    panels = figure.subplots(2, 4, sharey=True).ravel()
+    print("Test error in %, all 10,000 digits.")
+    for axes, (title, (change, strengths)) in zip(panels, CHANGES.items()):
+        errors: dict[str, list[float]] = {name: [] for name in models}
+        for strength in strengths:
+            rng = np.random.default_rng(0)
+            images = [np.clip(change(digit, strength, rng), 0, 255) for digit in test.images]
+            changed = Split(np.rint(images).astype(np.uint8), test.labels)
+            for name, model in models.items():
+                errors[name].append(100 * zero_one_loss(model, changed))
+        print(f"\n| {title} |", " | ".join(f"{s:g}" for s in strengths), "|")
+        print("| --- |" + " ---: |" * len(strengths))
+        for (name, row), colour, marker in zip(errors.items(), (ORANGE, BLUE), "so"):
+            print(f"| {name} |", " | ".join(f"{e:.2f}" for e in row), "|", flush=True)
+            axes.plot(strengths, row, marker=marker, ms=4, color=colour, label=name)
+        axes.set(xlabel=title, yscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+        axes.yaxis.set_major_formatter("{x:g}")
+    for axes in panels[::4]:
+        axes.set_ylabel("test error (%)")
+    panels[-1].axis("off")
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="center")
+    with whole_file(RESULTS / "robustness.png") as path:
+        figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
