@@ -92,11 +92,16 @@ class Distort(keras.layers.Layer):
         n = ops.shape(values)[0]
         s = self.distortion.stroke
         share = keras.random.uniform((n, 1, 1), -s, s, seed=self.random)
-        padded = values[..., None]
-        largest = ops.max_pool(padded, 3, 1, "same")[..., 0]
-        smallest = -ops.max_pool(-padded, 3, 1, "same")[..., 0]
-        thicker = ops.relu(share) * (largest - values)
-        return values + thicker - ops.relu(-share) * (values - smallest)
+        thicker = ops.relu(share) * (_of_neighbours(ops.maximum, values) - values)
+        thinner = ops.relu(-share) * (values - _of_neighbours(ops.minimum, values))
+        return values + thicker - thinner
+
+
+def _of_neighbours(choose, values):
+    """The maximum or minimum of the 3x3 around every pixel; slices are faster than pooling."""
+    p = ops.pad(values, ((0, 0), (1, 1), (1, 1)))
+    rows = choose(choose(p[:, :-2], p[:, 1:-1]), p[:, 2:])
+    return choose(choose(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
 
 
 def _bilinear(images, y, x):
