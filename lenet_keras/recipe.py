@@ -81,12 +81,7 @@ FAST = replace(
     precision="float32",
 )
 
-RECIPES = {
-    "tutorial": TUTORIAL,
-    "first": replace(TUTORIAL, name="first", n_epochs=10),  # a newcomer's first few minutes
-    "fast": FAST,
-    "modern": MODERN,
-}
+RECIPES = {recipe.name: recipe for recipe in (TUTORIAL, FAST, MODERN)}
 
 
 def for_digits(recipe: Recipe) -> Recipe:

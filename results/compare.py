@@ -13,6 +13,7 @@ import csv
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 THEANO = Path(__file__).parent / "theano_first_10_epochs.csv"
@@ -36,11 +37,10 @@ def compare(history: Path, epochs: int = 10) -> list[tuple[int, list[float], lis
 
 def main(run: str | None = None) -> int:
     if run is None:
-        from lenet_keras import load_mnist, train
-        from lenet_keras.recipe import RECIPES
+        from lenet_keras import TUTORIAL, load_mnist, train
 
         run = tempfile.mkdtemp(prefix="lenet-keras-")
-        train(RECIPES["first"], load_mnist(), run)
+        train(replace(TUTORIAL, n_epochs=10), load_mnist(), run)
     record = json.loads(Path(run, "run.json").read_text(encoding="utf-8"))
     if record["data"]["name"] != "mnist":
         print("This run is not on MNIST: there is nothing to compare it with.", file=sys.stderr)
