@@ -57,14 +57,14 @@ TUTORIAL = Recipe()
 MODERN = Recipe(
     name="modern",
     activation="relu",
-    distortion=Distortion(rotation=10, scale=0.12, shear=0.12, shift=1.5, elastic=0.8, stroke=0.4),
+    distortion=Distortion(rotation=12, scale=0.15, shear=0.15, shift=2, elastic=0.9, stroke=0.3),
     dropout=0.3,
     optimizer="adam",
     learning_rate=4e-3,
     schedule="cosine",
     batch_size=250,
     shuffle=True,
-    n_epochs=80,
+    n_epochs=100,
     patience=1_000_000,  # the schedule says when it ends
     precision="bfloat16",
 )
