@@ -51,6 +51,8 @@ def main() -> None:
     if record["data"]["digest"] != mnist.digest:
         raise SystemExit("The card is about MNIST: set LENET_KERAS_DATA to where it is.")
     keras_model = load_model(ROOT / "results/tutorial")
+    (modern,) = (model.parent for model in (ROOT / "results/modern").glob("*/model.keras"))
+    modern_record = json.loads((modern / "run.json").read_text(encoding="utf-8"))
 
     errors = [
         "| file | wrong of 10,000 | test error | 95 % interval |",
@@ -93,6 +95,10 @@ def main() -> None:
         "seed": str(record["recipe"]["seed"]),
         "validation_error": f"{record['result']['best_validation_error']:.2f}",
         "epochs": str(record["epochs"]),
+        "modern_run": modern.name,
+        "modern_seed": str(modern_record["recipe"]["seed"]),
+        "modern_epochs": str(modern_record["epochs"]),
+        "modern_validation_error": f"{modern_record['result']['best_validation_error']:.2f}",
         "data_digest": record["data"]["digest"],
         **{
             name: (HERE / "results" / f"{name}.md").read_text(encoding="utf-8").strip()

@@ -23,7 +23,6 @@ from lenet_keras.figures import BLUE, ORANGE
 from lenet_keras.training import load_model, whole_file, zero_one_loss
 
 ROOT = Path(__file__).parent.parent
-MODELS = {"tutorial": ROOT / "results/tutorial", "modern": ROOT / "results/modern/best"}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -88,7 +87,8 @@ CHANGES: dict[str, tuple[Callable, list[float]]] = {
 
 def main() -> None:
     test = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test
-    models = {name: load_model(folder) for name, folder in MODELS.items()}
+    (modern,) = (ROOT / "results/modern").glob("*/model.keras")
+    models = {"tutorial": load_model(ROOT / "results/tutorial"), "modern": load_model(modern)}
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     panels = figure.subplots(2, 4, sharey=True).ravel()
     print("Test error in %, all 10,000 digits.")

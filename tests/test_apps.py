@@ -334,14 +334,14 @@ def test_what_the_network_saw_and_both_layers_light_up(pad):
 
 def test_a_few_bytes_more_make_inner_values_outputs(pad, test_digits):
     call = "async (names) => [...(await import('./lenet.js')).withOutputs(new Uint8Array(), names)]"
-    added = bytes(pad.evaluate(call, ["tanh1", "tanh2"]))
+    added = bytes(pad.evaluate(call, ["relu1", "relu2"]))
     outputs = onnx.ModelProto.FromString(added).graph.output
-    assert [output.name for output in outputs] == ["tanh1", "tanh2"]
+    assert [output.name for output in outputs] == ["relu1", "relu2"]
     assert all(output.type.tensor_type.elem_type == onnx.TensorProto.FLOAT for output in outputs)
 
     model = added + (EXPORT / "digit.onnx").read_bytes()
     in_python = onnxruntime.InferenceSession(model).run(
-        ["probabilities", "normalized", "tanh1", "tanh2"], {"image": test_digits[:1]}
+        ["probabilities", "normalized", "relu1", "relu2"], {"image": test_digits[:1]}
     )
     values = "[r.probabilities, r.normalized, ...r.maps.map((m) => m.values)].map((v) => [...v])"
     in_the_browser = recognize(pad, test_digits[:1], values)[0]

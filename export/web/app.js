@@ -248,7 +248,11 @@ function show() {
     bar.children[2].textContent = read ? `${percent(p)}\u00a0%` : "";
   });
   tiles($("saw"), 1, 28, 1, (i) => GREYS[result?.normalized[i] ?? 0]);
-  const shade = (values) => (i) => ramp[Math.round(255 + 255 * (values ? values[i] : 0))];
+  // each layer in its own measure: its largest value has the full colour
+  const shade = (values) => {
+    const most = values ? values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9) : 1;
+    return (i) => ramp[Math.round(255 + 255 * (values ? values[i] / most : 0))];
+  };
   tiles($("conv1"), 20, 12, between.matches ? 10 : 5, shade(read?.maps[0].values));
   tiles($("conv2"), 50, 4, between.matches ? 25 : 10, shade(read?.maps[1].values));
 }

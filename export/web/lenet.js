@@ -6,7 +6,7 @@ ort.env.wasm.numThreads = 1; // more would need a server that sends isolation he
 ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href; // this folder, no other host
 
 /** The values behind the two convolutional layers, which the page draws. */
-const MAPS = ["tanh1", "tanh2"];
+const MAPS = ["relu1", "relu2"];
 
 /**
  * A model that also gives some of its inner values.
