@@ -12,6 +12,7 @@ order. Prose that is missing comes over in English, marked, and `check` fails un
 from __future__ import annotations
 
 import copy
+import os
 import sys
 import time
 from pathlib import Path
@@ -120,6 +121,8 @@ def main(arguments: list[str]) -> int:
     if command not in ("run", "carry", "check"):
         print(__doc__)
         return 2
+    if os.path.exists(data := os.environ.get("LENET_KERAS_DATA", "")):
+        os.environ["LENET_KERAS_DATA"] = os.path.abspath(data)  # kernels start in notebooks/
     results = [{"run": run, "carry": carry, "check": check}[command](p) for p in english(names)]
     return 1 if False in results else 0
 
