@@ -45,14 +45,17 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a valid notebook, tidied of all that changes from one execution to the next."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    count = 0
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
         if cell.cell_type != "code":
             continue
-        cell.execution_count = None
+        # one after the other, as from a fresh kernel; nbval takes None for "never run"
+        count += 1
+        cell.execution_count = count
         for output in cell.outputs:
             if "execution_count" in output:
-                output.execution_count = None
+                output.execution_count = count
             if "metadata" in output:
                 output.metadata = {}
             # which widget it was is known to its kernel only; its text/plain stays
