@@ -8,15 +8,17 @@ import io
 import math
 from collections.abc import Sequence
 
+import keras
 import matplotlib
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from lenet_keras.patience import Validation
 
-__all__ = ["digits", "kernels", "learning_curve", "show", "use_style"]
+__all__ = ["digits", "kernels", "learning_curve", "network", "show", "use_style"]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 SKY, YELLOW, PINK = "#56B4E9", "#E69F00", "#CC79A7"
@@ -164,4 +166,72 @@ def learning_curve(history: Sequence[Validation], title: str = "") -> Figure:
         axes.grid(axis="y", alpha=0.3)
     if title:
         figure.suptitle(title)
+    return figure
+
+
+def network(model: keras.Model) -> Figure:
+    """A network on one page, with the shape of what flows through it, read from the model itself.
+
+    Args:
+        model: layers in a row, from images [N, height, width] to [N, classes]; feature maps are
+            drawn to scale as sheets, units as a column.
+
+    Returns:
+        A figure: above each arrow what is done, below each drawing its shape.
+    """
+    stages = [["images", model.input.shape[1:], "", 0]]
+    for layer in model.layers[1:]:
+        kind, shape = type(layer).__name__, layer.output.shape[1:]
+        if kind in ("Rescaling", "Reshape"):
+            continue  # the same picture, in other numbers and brackets
+        if kind == "Activation":
+            stages[-1][2] += "\ntanh"
+            continue
+        action = {
+            "Conv2D": "convolution\n5×5",
+            "MaxPooling2D": "largest\nof 2×2",
+            "Flatten": "in one row",
+            "Dense": "all to all" + ("\ntanh" if layer.name == "hidden" else ""),
+        }[kind]
+        stages.append([layer.name, shape, action, layer.count_params()])
+
+    figure = Figure(figsize=(10.4, 3.2), layout="none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 104), ylim=(-9, 23), aspect="equal")
+    axes.axis("off")
+    x, middle = 1.0, 9.5
+    for place, (name, shape, action, weights) in enumerate(stages):
+        if place:
+            axes.annotate(
+                "", (x + 7.2, middle), (x, middle), arrowprops={"arrowstyle": "->", "color": GREY}
+            )
+            axes.text(x + 3.4, middle + 0.8, action, ha="center", va="bottom", fontsize=7.5)
+            x += 7.7
+        if len(shape) == 1:
+            width, height = 1.4, 2.2 + 11 * shape[0] / 800
+            colour = {"flatten": SKY, "hidden": YELLOW}.get(name, ORANGE)
+            axes.add_patch(
+                Rectangle((x, middle - height / 2), width, height, fc=colour, ec="black", lw=0.6)
+            )
+            size, wide = f"{shape[0]}", width
+        else:
+            height, width = (0.36 * side for side in shape[:2])
+            maps = shape[2] if len(shape) == 3 else 1
+            sheets = {1: 1, 20: 5, 50: 8}.get(maps, 4)
+            wide = width + 0.45 * (sheets - 1)
+            for sheet in range(sheets):
+                corner = (
+                    x + 0.45 * sheet,
+                    middle - height / 2 + 0.45 * (sheets - 1 - 2 * sheet) / 2,
+                )
+                colour = "white" if maps == 1 else SKY
+                axes.add_patch(Rectangle(corner, width, height, fc=colour, ec="black", lw=0.6))
+            size = f"{shape[0]}×{shape[1]}" + (f"\n{maps} maps" if maps > 1 else "")
+        learned = f"\n{weights:,}\nweights" if weights else ""
+        axes.text(x + wide / 2, 20, name, ha="center", fontsize=9.5, fontweight="bold")
+        axes.text(x + wide / 2, 0.6, size, ha="center", va="top", fontsize=9)
+        axes.text(
+            x + wide / 2, -4, learned.strip(), ha="center", va="top", fontsize=7.5, color=BLUE
+        )
+        x += wide + 0.6
     return figure
