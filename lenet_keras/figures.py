@@ -195,9 +195,9 @@ def network(model: keras.Model) -> Figure:
         }[kind]
         stages.append([layer.name, shape, action, layer.count_params()])
 
-    figure = Figure(figsize=(10.4, 3.2), layout="none")
+    figure = Figure(figsize=(10.5, 3.2), layout="none")
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, 104), ylim=(-9, 23), aspect="equal")
+    axes.set(xlim=(0, 105), ylim=(-9, 23), aspect="equal")
     axes.axis("off")
     x, middle = 1.0, 9.5
     for place, (name, shape, action, weights) in enumerate(stages):
@@ -220,14 +220,14 @@ def network(model: keras.Model) -> Figure:
             sheets = {1: 1, 20: 5, 50: 8}.get(maps, 4)
             wide = width + 0.45 * (sheets - 1)
             for sheet in range(sheets):
-                corner = (
-                    x + 0.45 * sheet,
-                    middle - height / 2 + 0.45 * (sheets - 1 - 2 * sheet) / 2,
-                )
+                left = x + 0.45 * sheet
+                bottom = middle - height / 2 + 0.45 * ((sheets - 1) / 2 - sheet)
                 colour = "white" if maps == 1 else SKY
-                axes.add_patch(Rectangle(corner, width, height, fc=colour, ec="black", lw=0.6))
+                axes.add_patch(
+                    Rectangle((left, bottom), width, height, fc=colour, ec="black", lw=0.6)
+                )
             size = f"{shape[0]}×{shape[1]}" + (f"\n{maps} maps" if maps > 1 else "")
-        learned = f"\n{weights:,}\nweights" if weights else ""
+        learned = f"{weights:,}\nweights" if weights else ""
         axes.text(x + wide / 2, 20, name, ha="center", fontsize=9.5, fontweight="bold")
         axes.text(x + wide / 2, 0.6, size, ha="center", va="top", fontsize=9)
         axes.text(
