@@ -74,6 +74,7 @@ def run(path: Path) -> None:
         kernel_name="python3",
         coalesce_streams=True,
         store_widget_state=False,
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     write(notebook, path)

@@ -77,10 +77,14 @@ def prose(cell):
 def headings(cell):
     """(level, text) of each heading, the text as it is displayed."""
     found = re.findall(r"^(#{1,6}) +(.+?) *$", prose(cell), re.M)
-    return [
-        (len(marks), re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", "").replace("*", ""))
-        for marks, text in found
-    ]
+    return [(len(marks), displayed(text)) for marks, text in found]
+
+
+def displayed(text):
+    """A line of markdown without its marks: links, code, emphasis."""
+    parts = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).split("`")
+    parts[::2] = [part.replace("*", "").replace("\\", "") for part in parts[::2]]
+    return "".join(parts)
 
 
 def anchors(notebook):
@@ -200,8 +204,8 @@ def test_links_lead_somewhere(path):
 
 
 def quoted(cell):
-    """Numbers with a decimal point or a thousands comma that the prose quotes."""
-    text = re.sub(r"\]\([^)]*\)", "]", prose(cell))
+    """Numbers with a decimal point or a thousands comma in the prose: not in code, not in links."""
+    text = re.sub(r"\]\([^)]*\)|`[^`]*`", "]", prose(cell))
     numbers = NUMBER.findall(text)
     return {number.replace(",", "") for number in numbers if "." in number or "," in number}
 
