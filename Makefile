@@ -2,11 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train reproduce test web bench lock
+.PHONY: help train reproduce lab notebooks test web bench lock
 help:
 	@echo "make train      the network, trained in half a minute"
 	@echo "make reproduce  the whole tutorial, 200 epochs, laid beside the published result"
-	@echo "make test       every test"
+	@echo "make lab        the course: opens its first notebook in JupyterLab"
+	@echo "make test       every test, the notebooks among them"
+	@echo "make notebooks  run the notebooks and keep what comes out, in both languages"
 	@echo "make web        draw digits on a page in the browser (needs Node)"
 	@echo "make bench      how fast it is"
 
@@ -17,6 +19,16 @@ reproduce: RUN := runs/tutorial-$(shell date +%Y%m%d-%H%M%S)
 reproduce: .venv/ready
 	$(BIN)/lenet-keras train --recipe tutorial --out $(RUN)
 	$(BIN)/python results/compare.py $(RUN)
+
+# without news and hints of updates: a lesson opens, and nothing else
+lab: .venv/ready
+	$(BIN)/jupyter lab --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate \
+	  notebooks/00_overview.ipynb
+
+notebooks: .venv/ready
+	$(BIN)/python notebooks/build.py run
+	$(BIN)/python notebooks/build.py carry
 
 web:
 	cd export/web && npm ci --no-audit --no-fund && npm run build
@@ -29,6 +41,7 @@ bench: .venv/ready
 test: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/pytest
+	$(BIN)/pytest --nbval --nbval-current-env notebooks/*.ipynb
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -2,16 +2,125 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
+import math
 from collections.abc import Sequence
 
+import keras
+import matplotlib
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from lenet_keras.patience import Validation
 
-__all__ = ["learning_curve"]
+__all__ = ["digits", "kernels", "learning_curve", "network", "show", "use_style"]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+SKY, YELLOW, PINK = "#56B4E9", "#E69F00", "#CC79A7"
+# weights: orange below 0, white at 0, blue above
+SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, "#F7F7F7", BLUE])
+
+
+def use_style() -> None:
+    """Give every figure made from now on the house style: white ground, quiet axes, our colours."""
+    matplotlib.rcParams.update(
+        {
+            "figure.facecolor": "white",  # opaque, so that it also reads on a dark page
+            "figure.constrained_layout.use": True,
+            "figure.figsize": (8, 3.6),
+            "axes.prop_cycle": matplotlib.cycler(
+                color=[BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, GREY]
+            ),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "image.cmap": "gray_r",  # ink is dark, as on paper
+            "image.interpolation": "nearest",
+            "legend.frameon": False,
+        }
+    )
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure in a notebook as an embedded PNG that says in words what it shows.
+
+    It goes out as HTML, because JupyterLab draws a bare PNG without any alt text.
+
+    Args:
+        figure: any matplotlib figure; pyplot forgets it, so that it appears once.
+        alt: what a reader who does not see the picture should know.
+    """
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    plt.close(figure)
+    source = base64.b64encode(png.getvalue()).decode()
+    picture = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{source}">'
+    display({"text/html": picture, "text/plain": alt}, raw=True)
+
+
+def digits(images: np.ndarray, titles: Sequence[str] = ()) -> Figure:
+    """Digits side by side, ten in a row, ink dark on white.
+
+    Args:
+        images: uint8 [N, height, width], N at least 1; 255 is ink.
+        titles: nothing, or a short text above each digit.
+
+    Returns:
+        A figure with one small picture for each.
+    """
+    figure, places = _grid(len(images), titles)
+    for axes, image in zip(places, images):
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        _frame(axes)
+    return figure
+
+
+def kernels(kernels: np.ndarray, titles: Sequence[str] = ()) -> Figure:
+    """Kernels side by side in one scale: orange is negative, white is 0, blue is positive.
+
+    Args:
+        kernels: float [N, height, width], N at least 1.
+        titles: nothing, or a short text above each kernel.
+
+    Returns:
+        A figure with one small picture for each, and the scale.
+    """
+    figure, places = _grid(len(kernels), titles)
+    limit = float(np.abs(kernels).max()) or 1.0
+    for axes, kernel in zip(places, kernels):
+        drawn = axes.imshow(kernel, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
+        _frame(axes)
+    figure.colorbar(drawn, ax=places, fraction=0.02, pad=0.01)
+    return figure
+
+
+def _grid(n: int, titles: Sequence[str]) -> tuple[Figure, list]:
+    """n places for small pictures, ten in a row, with their titles."""
+    columns = min(n, 10)
+    rows = math.ceil(n / columns)
+    figure = Figure(
+        figsize=(max(0.9 * columns, 2), (1.15 if titles else 0.9) * rows), layout="constrained"
+    )
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in places[n:]:
+        axes.remove()
+    for axes, title in zip(places, titles):
+        axes.set_title(title, fontsize=9)
+    return figure, places[:n]
+
+
+def _frame(axes: matplotlib.axes.Axes) -> None:
+    """No ticks, a thin grey frame."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.5)
 
 
 def learning_curve(history: Sequence[Validation], title: str = "") -> Figure:
@@ -57,4 +166,72 @@ def learning_curve(history: Sequence[Validation], title: str = "") -> Figure:
         axes.grid(axis="y", alpha=0.3)
     if title:
         figure.suptitle(title)
+    return figure
+
+
+def network(model: keras.Model) -> Figure:
+    """A network on one page, with the shape of what flows through it, read from the model itself.
+
+    Args:
+        model: layers in a row, from images [N, height, width] to [N, classes]; feature maps are
+            drawn to scale as sheets, units as a column.
+
+    Returns:
+        A figure: above each arrow what is done, below each drawing its shape.
+    """
+    stages = [["images", model.input.shape[1:], "", 0]]
+    for layer in model.layers[1:]:
+        kind, shape = type(layer).__name__, layer.output.shape[1:]
+        if kind in ("Rescaling", "Reshape"):
+            continue  # the same picture, in other numbers and brackets
+        if kind == "Activation":
+            stages[-1][2] += "\ntanh"
+            continue
+        action = {
+            "Conv2D": "convolution\n5×5",
+            "MaxPooling2D": "largest\nof 2×2",
+            "Flatten": "in one row",
+            "Dense": "all to all" + ("\ntanh" if layer.name == "hidden" else ""),
+        }[kind]
+        stages.append([layer.name, shape, action, layer.count_params()])
+
+    figure = Figure(figsize=(10.5, 3.2), layout="none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 105), ylim=(-9, 23), aspect="equal")
+    axes.axis("off")
+    x, middle = 1.0, 9.5
+    for place, (name, shape, action, weights) in enumerate(stages):
+        if place:
+            axes.annotate(
+                "", (x + 7.2, middle), (x, middle), arrowprops={"arrowstyle": "->", "color": GREY}
+            )
+            axes.text(x + 3.4, middle + 0.8, action, ha="center", va="bottom", fontsize=7.5)
+            x += 7.7
+        if len(shape) == 1:
+            width, height = 1.4, 2.2 + 11 * shape[0] / 800
+            colour = {"flatten": SKY, "hidden": YELLOW}.get(name, ORANGE)
+            axes.add_patch(
+                Rectangle((x, middle - height / 2), width, height, fc=colour, ec="black", lw=0.6)
+            )
+            size, wide = f"{shape[0]}", width
+        else:
+            height, width = (0.36 * side for side in shape[:2])
+            maps = shape[2] if len(shape) == 3 else 1
+            sheets = {1: 1, 20: 5, 50: 8}.get(maps, 4)
+            wide = width + 0.45 * (sheets - 1)
+            for sheet in range(sheets):
+                left = x + 0.45 * sheet
+                bottom = middle - height / 2 + 0.45 * ((sheets - 1) / 2 - sheet)
+                colour = "white" if maps == 1 else SKY
+                axes.add_patch(
+                    Rectangle((left, bottom), width, height, fc=colour, ec="black", lw=0.6)
+                )
+            size = f"{shape[0]}×{shape[1]}" + (f"\n{maps} maps" if maps > 1 else "")
+        learned = f"{weights:,}\nweights" if weights else ""
+        axes.text(x + wide / 2, 20, name, ha="center", fontsize=9.5, fontweight="bold")
+        axes.text(x + wide / 2, 0.6, size, ha="center", va="top", fontsize=9)
+        axes.text(
+            x + wide / 2, -4, learned.strip(), ha="center", va="top", fontsize=7.5, color=BLUE
+        )
+        x += wide + 0.6
     return figure

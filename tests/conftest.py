@@ -1,7 +1,6 @@
-"""What the tests share. MNIST is LENET_KERAS_DATA or what Keras cached; nothing is downloaded."""
+"""What the tests share. Which data there is, ../conftest.py has settled."""
 
 import os
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,18 +11,11 @@ hypothesis.settings.register_profile("lenet", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("lenet")
 
 
-def _mnist_source() -> str | None:
-    if os.environ.get("LENET_KERAS_DATA"):
-        return os.environ["LENET_KERAS_DATA"]
-    cached = Path.home() / ".keras" / "datasets" / "mnist.npz"
-    return str(cached) if cached.exists() else None
-
-
 @pytest.fixture(scope="session")
 def mnist() -> Mnist:
     """MNIST itself; without it the test is skipped."""
-    source = _mnist_source()
-    if source in (None, "digits"):
+    source = os.environ["LENET_KERAS_DATA"]
+    if source == "digits":
         pytest.skip("needs MNIST: set LENET_KERAS_DATA to a folder or file that has it")
     return load_mnist(source)
 

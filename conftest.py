@@ -1,0 +1,26 @@
+"""Which data tests and notebooks see: MNIST from LENET_KERAS_DATA or Keras's cache, else digits.
+
+Nothing is downloaded unless LENET_KERAS_DATA asks for it. Without MNIST, `pytest --nbval` executes
+the notebooks and holds them to their assertions, but compares no outputs: those are MNIST's.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    cached = Path.home() / ".keras" / "datasets" / "mnist.npz"
+    data = os.environ.get("LENET_KERAS_DATA") or (str(cached) if cached.exists() else "digits")
+    if data not in ("auto", "mnist", "digits"):
+        data = os.path.abspath(data)  # a notebook's kernel starts in the notebook's folder
+    os.environ["LENET_KERAS_DATA"] = data
+    if data == "digits" and getattr(config.option, "nbval", False):
+        config.option.nbval_lax = True
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if getattr(config.option, "nbval", False) and config.option.nbval_lax:
+        return "notebooks: executed, outputs not compared, for there is no MNIST"
+    return None
