@@ -124,7 +124,8 @@ def build_lenet5(
         n_hidden: units of the hidden layer, positive.
         seed: of the initial weights, and of the dropout.
         activation: of the feature maps and the hidden units; names their layers.
-        dropout: the share of hidden units that a training step does without.
+        dropout: the share of flattened features, and of hidden units, that a training step
+            does without.
 
     Returns:
         A model from uint8 [N, 28, 28] to logits float32 [N, 10]. With the defaults it has
@@ -144,9 +145,11 @@ def build_lenet5(
     x = layers.MaxPooling2D(2, name="pool2")(x)
     x = layers.Activation(activation, name=f"{activation}2")(x)
     x = layers.Flatten(name="flatten")(x)
+    if dropout:
+        x = layers.Dropout(dropout, seed=seed, name="dropout1")(x)
     x = layers.Dense(n_hidden, activation=activation, name="hidden")(x)
     if dropout:
-        x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
+        x = layers.Dropout(dropout, seed=seed + 1, name="dropout2")(x)
     # float32 under any precision policy: the loss takes exponentials of these.
     logits = layers.Dense(N_CLASSES, dtype="float32", name="logits")(x)
     model = keras.Model(images, logits, name="lenet5")

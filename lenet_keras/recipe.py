@@ -16,7 +16,8 @@ class Recipe:
 
     nkerns, n_hidden: the network's sizes.
     activation: of feature maps and hidden units.
-    dropout: the share of hidden units that a training step does without.
+    dropout: the share of flattened features, and of hidden units, that a training step does
+        without.
     distortion: how each digit is changed every time it is seen, or None.
     optimizer: "sgd", plain stochastic gradient descent, or "adam" (Kingma and Ba 2014).
     learning_rate: the optimizer's, or its largest if the schedule changes it.
@@ -25,6 +26,8 @@ class Recipe:
     batch_size: digits in a minibatch.
     shuffle: take the digits in a new order in every epoch; if not, in the order of the data.
     n_epochs: at most so many passes over the training digits.
+    averaged: score and keep the mean of the weights after the last so many epochs (Izmailov
+        and others 2018, "Averaging weights leads to wider optima"); 1 is the weights themselves.
     patience: look at this many minibatches regardless.
     patience_increase: wait this much longer when a new best is found.
     improvement_threshold: a new best counts for patience if it is under this much of the old.
@@ -44,6 +47,7 @@ class Recipe:
     batch_size: int = 500
     shuffle: bool = False
     n_epochs: int = 200
+    averaged: int = 1
     patience: int = 10_000
     patience_increase: int = 2
     improvement_threshold: float = 0.995
@@ -57,14 +61,15 @@ TUTORIAL = Recipe()
 MODERN = Recipe(
     name="modern",
     activation="relu",
-    distortion=Distortion(rotation=12, scale=0.15, shear=0.15, shift=2, elastic=0.9, stroke=0.3),
+    distortion=Distortion(rotation=10, scale=0.12, shear=0.12, shift=1.5, elastic=0.8, stroke=0.3),
     dropout=0.3,
     optimizer="adam",
     learning_rate=4e-3,
     schedule="cosine",
     batch_size=250,
     shuffle=True,
-    n_epochs=100,
+    n_epochs=50,
+    averaged=10,
     patience=1_000_000,  # the schedule says when it ends
     precision="bfloat16",
 )
@@ -77,7 +82,8 @@ FAST = replace(
     dropout=0.2,
     learning_rate=2e-3,
     batch_size=125,
-    n_epochs=6,
+    n_epochs=5,
+    averaged=1,
     precision="float32",
 )
 

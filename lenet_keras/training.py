@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -155,21 +156,28 @@ def train(
             csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
 
     print("... building the model", flush=True)
+    # scored and kept in float32, as it will be used, whatever it is trained in
+    model = initial_model(dataclasses.replace(recipe, precision="float32"))
     trained = initial_model(recipe)
     n_train_batches = math.ceil(len(mnist.train.labels) / recipe.batch_size)
     learner = compiled(trained, recipe, n_train_batches)
-    # scored and kept in float32, as it will be used, whatever it is trained in
-    model = trained
-    if recipe.precision != "float32":
-        model = initial_model(dataclasses.replace(recipe, precision="float32"))
 
-    def score(split: Split) -> float:
-        model.set_weights(trained.get_weights())
-        return zero_one_loss(model, split)
+    latest: deque[list[np.ndarray]] = deque(maxlen=recipe.averaged)
+    best_weights = model.get_weights()
+
+    def validate_model(_: keras.Model) -> float:
+        latest.append(trained.get_weights())
+        model.set_weights([np.mean(each, axis=0) for each in zip(*latest)])
+        return zero_one_loss(model, mnist.valid)
+
+    def test_model(_: keras.Model) -> float:
+        nonlocal best_weights
+        best_weights = model.get_weights()  # the test set is asked about a new best only
+        return zero_one_loss(model, mnist.test)
 
     stopping = PatienceStopping(
-        validate_model=lambda _: score(mnist.valid),
-        test_model=lambda _: score(mnist.test),
+        validate_model=validate_model,
+        test_model=test_model,
         patience=recipe.patience,
         patience_increase=recipe.patience_increase,
         improvement_threshold=recipe.improvement_threshold,
@@ -186,7 +194,7 @@ def train(
         callbacks=[stopping, *callbacks],
     )
     seconds = time.perf_counter() - began
-    model.set_weights(trained.get_weights())
+    model.set_weights(best_weights)
 
     result = {
         "best_validation_error": _percent(stopping.best_validation_error),

@@ -49,6 +49,7 @@ WITHOUT = {
     ),
     "tanh": replace(SHORT, activation="tanh"),
     "no dropout": replace(SHORT, dropout=0.0),
+    "no averaging": replace(SHORT, averaged=1),
     "constant learning rate": replace(SHORT, schedule="constant", learning_rate=1e-3),
     "plain gradient descent": replace(SHORT, optimizer="sgd", learning_rate=0.1),
     "float32": replace(SHORT, precision="float32"),

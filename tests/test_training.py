@@ -177,12 +177,37 @@ def modern(few, tmp_path_factory):
 def test_a_modern_run_keeps_the_network_alone(modern, few):
     loaded = load_model(modern.folder)  # in safe mode, without a layer of ours
     names = [layer.name for layer in loaded.layers]
-    assert "distort" not in names and {"relu1", "relu2", "dropout"} < set(names)
+    assert "distort" not in names and {"relu1", "relu2", "dropout1"} < set(names)
     assert 100 * zero_one_loss(loaded, few.valid) == pytest.approx(
         modern.record["result"]["best_validation_error"], abs=1e-6
     )
     record = json.loads((modern.folder / "run.json").read_text())
     assert record["recipe"]["distortion"]["rotation"] == MODERN.distortion.rotation
+
+
+def test_the_mean_of_the_last_weights_is_scored_and_kept(few, tmp_path, monkeypatch):
+    def scored(averaged):
+        """What is validated, epoch by epoch; the third is the best, then it gets worse."""
+        seen, errors = [], iter([0.5, 0.4, 0.3, 0.6])
+
+        def zero_one_loss(model, split):
+            if split is few.test:
+                return 0.1
+            seen.append(model.get_weights())
+            return next(errors)
+
+        monkeypatch.setattr("lenet_keras.training.zero_one_loss", zero_one_loss)
+        recipe = replace(SMALL, n_epochs=4, patience=10_000, averaged=averaged)
+        run = train(recipe, few, tmp_path / str(averaged))
+        return seen, run.model.get_weights()
+
+    each, kept = scored(1)
+    means, mean_kept = scored(2)
+    for now, before, mean in zip(each[1:], each[:-1], means[1:], strict=True):
+        for a, b, c in zip(now, before, mean, strict=True):
+            np.testing.assert_allclose(c, (a + b) / 2, atol=1e-7)
+    for ours, best in ((kept, each[2]), (mean_kept, means[2])):
+        assert all(np.array_equal(a, b) for a, b in zip(ours, best, strict=True))
 
 
 def test_chance_is_seeded_too(modern, few, tmp_path):
