@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import statistics
 import tomllib
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_the_readmes_numbers_are_the_committed_runs():
         f"{result['test_error']:.2f} %",
         f"{record['wall_seconds'] / 60:.2f} min",
     ]
+
+
+@pytest.mark.parametrize("recipe", ["fast", "modern"])
+def test_the_readmes_studies_are_the_committed_runs(recipe):
+    records = [json.loads(path.read_text()) for path in ROOT.glob(f"results/{recipe}/*/run.json")]
+    assert len(records) == 5
+    readme = (ROOT / "README.md").read_text()
+    row = next(line for line in readme.splitlines() if line.startswith(f"| `{recipe}`"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    for cell, key in zip(cells[1:], ("best_validation_error", "test_error")):
+        errors = [record["result"][key] for record in records]
+        assert cell == f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
 
 
 def test_the_readmes_model_sizes_are_the_files():
