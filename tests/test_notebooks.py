@@ -53,7 +53,9 @@ OPEN_QUESTIONS = [
     "time.clock()",
 ]
 
-NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|(?<![\w.])\d+(?:\.\d+)?")
+NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_.])\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|(?<![A-Za-z0-9_.])\d+(?:\.\d+)?"
+)
 
 
 def read(path):
