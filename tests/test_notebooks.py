@@ -53,9 +53,8 @@ OPEN_QUESTIONS = [
     "time.clock()",
 ]
 
-NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.])\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|(?<![A-Za-z0-9_.])\d+(?:\.\d+)?"
-)
+START = r"(?<![A-Za-z0-9_.])"  # a Chinese character may stand before a number
+NUMBER = re.compile(START + r"(?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?")
 
 
 def read(path):
