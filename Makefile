@@ -22,7 +22,8 @@ reproduce: .venv/ready
 
 # the plugin that asks about news is switched off, in .venv alone: a lesson opens, and nothing else
 lab: .venv/ready
-	@$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
+	@$(BIN)/jupyter labextension disable --level=sys_prefix \
+	  @jupyterlab/apputils-extension:announcements 2>/dev/null || true
 	$(BIN)/jupyter lab notebooks/00_overview.ipynb
 
 notebooks: .venv/ready
