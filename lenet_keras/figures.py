@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import math
+import struct
 from collections.abc import Sequence
 
 import keras
@@ -61,8 +62,12 @@ def show(figure: Figure, alt: str) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     plt.close(figure)
+    width, height = struct.unpack(">II", png.getvalue()[16:24])  # so that a page keeps its place
     source = base64.b64encode(png.getvalue()).decode()
-    picture = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{source}">'
+    picture = (
+        f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{source}">'
+    )
     display({"text/html": picture, "text/plain": alt}, raw=True)
 
 

@@ -4,6 +4,8 @@ import ast
 import json
 import re
 import statistics
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -47,6 +49,13 @@ def test_no_module_imports_upward():
                 ]
             for other in imported:
                 assert ORDER.index(other) < ORDER.index(name), f"{name} imports {other}"
+
+
+def test_tensorflow_starts_without_a_word():
+    """Its notes on CPU and GPU would stand in red under the first cell of every notebook."""
+    code = "import lenet_keras, tensorflow; print(tensorflow.constant(1).numpy())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_conda_and_pip_users_get_the_same():
