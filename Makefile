@@ -36,7 +36,7 @@ web:
 	@$(PYTHON) -m http.server --directory export/web/dist --bind 127.0.0.1 8000
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/training.py
 
 test: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

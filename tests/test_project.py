@@ -113,6 +113,14 @@ def test_the_readmes_numbers_are_the_committed_runs():
     ]
 
 
+def test_both_readmes_give_the_same_numbers():
+    english, chinese = (
+        sorted(re.findall(r"\d[\d,.]*(?: ±| %| MB)", (ROOT / page).read_text()))
+        for page in ("README.md", "README.zh.md")
+    )
+    assert english == chinese
+
+
 @pytest.mark.parametrize("recipe", ["fast", "modern"])
 def test_the_readmes_studies_are_the_committed_runs(recipe):
     records = [json.loads(path.read_text()) for path in ROOT.glob(f"results/{recipe}/*/run.json")]
@@ -150,6 +158,7 @@ def test_the_readmes_model_errors_are_what_they_do(mnist):
     "page",
     [
         "README.md",
+        "README.zh.md",
         "benchmarks/README.md",
         "export/MODEL_CARD.md",
         *(f"export/{app}/README.md" for app in ("python", "node", "web")),
