@@ -32,7 +32,6 @@ from pathlib import Path
 import numpy as np
 
 from lenet_keras import load_mnist, training
-from lenet_keras.distortion import Distortion
 from lenet_keras.recipe import FAST, MODERN, TUTORIAL, Recipe
 from lenet_keras.training import wilson_interval
 
@@ -44,15 +43,11 @@ WITHOUT = {
     "all of it": SHORT,
     "no distortion": replace(SHORT, distortion=None),
     "no elastic distortion": replace(SHORT, distortion=replace(MODERN.distortion, elastic=0.0)),
-    "elastic distortion alone": replace(
-        SHORT, distortion=Distortion(elastic=MODERN.distortion.elastic)
-    ),
     "tanh": replace(SHORT, activation="tanh"),
     "no dropout": replace(SHORT, dropout=0.0),
     "no averaging": replace(SHORT, averaged=1),
     "constant learning rate": replace(SHORT, schedule="constant", learning_rate=1e-3),
     "plain gradient descent": replace(SHORT, optimizer="sgd", learning_rate=0.1),
-    "float32": replace(SHORT, precision="float32"),
 }
 
 
