@@ -66,6 +66,7 @@ _HOME = {
     "train": "training",
     "evaluate_lenet5": "training",
     "Classifier": "classifier",
+    "DrawingPad": "drawing",
 }
 
 __all__ = sorted(_HOME)

@@ -19,7 +19,16 @@ from matplotlib.ticker import FuncFormatter
 
 from lenet_keras.patience import Validation
 
-__all__ = ["digits", "kernels", "learning_curve", "network", "show", "use_style"]
+__all__ = [
+    "confusion_matrix",
+    "digits",
+    "kernels",
+    "learning_curve",
+    "misclassified",
+    "network",
+    "show",
+    "use_style",
+]
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 SKY, YELLOW, PINK = "#56B4E9", "#E69F00", "#CC79A7"
@@ -239,4 +248,69 @@ def network(model: keras.Model) -> Figure:
             x + wide / 2, -4, learned.strip(), ha="center", va="top", fontsize=7.5, color=BLUE
         )
         x += wide + 0.6
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray) -> Figure:
+    """How often each digit was taken for each: a row for what it is, a column for the answer.
+
+    Args:
+        counts: int [10, 10], or of any other number of classes.
+
+    Returns:
+        A figure with every number but 0 written out. Only mistakes are coloured: next to what
+        is right, none would be seen.
+    """
+    n = len(counts)
+    wrong = np.where(np.eye(n, dtype=bool), 0, counts)
+    figure = Figure(figsize=(0.55 * n + 1, 0.45 * n + 0.8), layout="constrained")
+    axes = figure.subplots()
+    shades = LinearSegmentedColormap.from_list("mistakes", ["white", ORANGE])
+    axes.imshow(wrong, cmap=shades, vmin=0, vmax=max(1, 1.2 * wrong.max()), aspect="auto")
+    for row, column in np.argwhere(counts):
+        colour, weight = (GREY, "normal") if row == column else ("black", "bold")
+        count = f"{counts[row, column]:,}"
+        axes.text(
+            column, row, count, ha="center", va="center", fontsize=9, color=colour, weight=weight
+        )
+    axes.set(xlabel="answer", ylabel="label", xticks=range(n), yticks=range(n))
+    axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="#DDDDDD", linewidth=0.5)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.5)
+    return figure
+
+
+def misclassified(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Figure:
+    """Digits, ten in a row, each with what it is and the network's two best guesses.
+
+    Args:
+        images: uint8 [N, height, width], N at least 1.
+        labels: int [N], what they are: written above.
+        probabilities: float [N, classes]; the two largest are written below, green and bold
+            where the guess is right.
+
+    Returns:
+        A figure with one small picture for each.
+    """
+    figure, places = _grid(len(images), [str(label) for label in labels])
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height * 1.4)
+    for axes, image, label, shares in zip(places, images, labels, probabilities):
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        _frame(axes)
+        for line, guess in enumerate(np.argsort(-shares)[:2]):
+            right = guess == label
+            axes.text(
+                0.5,
+                -0.06 - 0.24 * line,
+                f"{guess}: {100 * shares[guess]:.0f} %",
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                fontsize=7.5,
+                color=GREEN if right else "black",
+                weight="bold" if right else "normal",
+            )
     return figure

@@ -28,6 +28,7 @@ ORDER = [
     "normalization",
     "onnx_export",
     "classifier",
+    "drawing",
     "cli",
 ]
 

@@ -1,0 +1,415 @@
+"""The drawing pad: its Python side, and in a real JupyterLab, in a real browser."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import psutil
+import pytest
+import traitlets
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from test_apps import CHROMIUM, STROKES, curve
+
+from lenet_keras import Classifier, DrawingPad
+
+ROOT = Path(__file__).parent.parent
+LESSON = "10_your_digits.ipynb"
+SLOW = 120_000  # milliseconds that a busy machine with two cores may take
+
+
+# --- Python ---
+
+
+def one(side=280):
+    """A drawn 1: a dark bar on white paper."""
+    picture = np.full((side, side), 255, np.uint8)
+    picture[side // 6 : -side // 6, side // 2 - side // 20 : side // 2 + side // 20] = 0
+    return picture
+
+
+def test_a_new_pad_is_blank_and_says_nothing():
+    pad = DrawingPad()
+    assert pad.picture.shape == (280, 280) and (pad.picture == 255).all()
+    assert pad.answer.label is None and not pad.answer.has_ink
+
+
+def test_a_picture_gets_its_answer_before_anybody_hears_of_it():
+    pad, heard = DrawingPad(), []
+    pad.observe(lambda _: heard.append(pad.answer.label), "picture")
+    pad.picture = one()
+    assert pad.answer.label == 1 and heard == [1]
+    assert np.array_equal(pad.answer.normalized, Classifier()(one()).normalized)
+    pad.picture = np.full((40, 60), 255, np.uint8)
+    assert pad.answer.label is None
+
+
+def test_the_browsers_message_and_what_it_gets_back():
+    pad = DrawingPad()
+    picture = one(100)[:, 20:]
+    grey = memoryview(picture.tobytes())
+    pad.set_state({"picture": {"height": 100, "width": 80, "grey": grey}})
+    assert np.array_equal(pad.picture, picture)
+    state = pad.get_state(["answer", "picture"])
+    assert state["picture"] == {"height": 100, "width": 80, "grey": picture.tobytes()}
+    assert state["answer"]["label"] == 1
+    assert sum(state["answer"]["probabilities"]) == pytest.approx(1, abs=1e-5)
+    assert state["answer"]["normalized"] == pad.answer.normalized.tobytes()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [one() / 255, one()[None], np.zeros((0, 5), np.uint8), np.zeros((5000, 5), np.uint8), [[0]]],
+    ids=["floats", "several", "empty", "huge", "a list"],
+)
+def test_what_is_no_picture_is_refused_and_changes_nothing(wrong):
+    pad = DrawingPad()
+    with pytest.raises(traitlets.TraitError):
+        pad.picture = wrong
+    assert pad.picture.shape == (280, 280) and pad.answer.label is None
+
+
+def test_another_classifier_and_no_keras():
+    class Always:
+        def __call__(self, picture):
+            return Classifier()(one())
+
+    assert DrawingPad(Always()).answer.label == 1
+    code = "import sys, lenet_keras; lenet_keras.DrawingPad(); print('keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_where_nothing_runs_the_lesson_shows_a_sentence():
+    assert repr(DrawingPad()) == "DrawingPad: run this cell in JupyterLab, and draw"
+    assert repr(DrawingPad()) in (ROOT / "notebooks" / LESSON).read_text()
+
+
+# --- JupyterLab ---
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder, home):
+    """A JupyterLab of its own on `folder`; afterwards nothing of it runs."""
+    port, token = free_port(), "drawing"
+    news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (home / "config" / "labconfig").mkdir(parents=True)
+    (home / "config" / "labconfig" / "page_config.json").write_text(json.dumps(news))
+    (home / "settings/@jupyterlab/apputils-extension").mkdir(parents=True)
+    themes = home / "settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
+    themes.write_text('{"adaptive-theme": true}')  # light or dark as the browser has it
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    command += [f"--ServerApp.root_dir={folder}"]
+    url = f"http://127.0.0.1:{port}/"
+    with open(home / "log", "w") as log:
+        server = psutil.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    processes = [server]
+    try:
+        for _ in range(120):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}api?token={token}"):
+                break
+            assert server.poll() is None, (home / "log").read_text()
+            time.sleep(1)
+        else:
+            raise AssertionError("JupyterLab did not start: " + (home / "log").read_text())
+        yield url, token
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes += server.children(recursive=True)  # the kernels
+            server.terminate()
+        _, left = psutil.wait_procs(processes, timeout=60)
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=10)
+    assert not left, f"still ran a minute after the end: {left}"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on a copy of the lesson, with what the lesson looks for around it."""
+    if not CHROMIUM:
+        pytest.skip("needs chromium")
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "notebooks").mkdir()
+    notebook = nbformat.read(ROOT / "notebooks" / LESSON, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, folder / "notebooks" / LESSON)
+    (folder / "results").mkdir()
+    (folder / "export").symlink_to(ROOT / "export")
+    with jupyter_lab(folder, tmp_path_factory.mktemp("jupyter")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def lesson(browser, lab, **options):
+    """The lesson in JupyterLab, every cell run; afterwards the pad's code has thrown nothing."""
+    url, token = lab
+    options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(SLOW)
+        errors = []
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        page = context.new_page()
+        page.goto(f"{url}lab/tree/notebooks/{LESSON}?token={token}&reset")
+        page.wait_for_selector(".jp-NotebookPanel .jp-Notebook .jp-CodeCell")
+        idle = page.get_by_text("Python 3 (ipykernel) | Idle")
+        pad = page.locator(".lenet-pad").first
+        running = page.locator(".jp-InputPrompt", has_text="[*]").or_(pad).first
+        for _ in range(10):  # a kernel that has only just connected may miss the first call
+            expect(idle).to_be_attached(timeout=SLOW)
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            with contextlib.suppress(AssertionError):
+                expect(running).to_be_attached(timeout=SLOW / 10)
+                break
+        # the last cell has run, and the pad shows the digit that the lesson has drawn
+        last = page.locator(".jp-OutputArea-output", has_text="a blank page: None")
+        expect(last).to_be_attached(timeout=SLOW)
+        expect(idle).to_be_attached(timeout=SLOW)
+        pad.scroll_into_view_if_needed()
+        reads(pad, 5)
+        yield page, pad
+        assert errors == []
+
+
+def reads(pad, digit):
+    expect(pad.locator(".digit")).to_have_text(str(digit), timeout=SLOW)
+
+
+def places(pad, points):
+    box = pad.locator(".pad").bounding_box()
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def draw(page, pad, digit):
+    for stroke in STROKES[digit]:
+        points = places(pad, curve(stroke))
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point)
+        page.mouse.up()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, lab):
+    with lesson(browser, lab) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clean(opened):
+    page, pad = opened
+    pad.locator(".clear").click()
+    reads(pad, "")
+    expect(pad.locator(".answer")).to_have_text("Draw a digit")
+    return opened
+
+
+def test_draw_with_the_mouse_and_read_the_answer(clean):
+    page, pad = clean
+    for digit in (3, 0, 7, 4):
+        draw(page, pad, digit)
+        reads(pad, digit)
+        said = pad.locator(".answer").text_content()
+        said = re.fullmatch(r"It reads (\d), (\d+\.\d)\s% sure\.", said)
+        assert int(said[1]) == digit
+        assert pad.locator(".answer").get_attribute("aria-busy") == "false"
+        best = pad.locator(".bars li.best span")
+        assert best.all_text_contents() == [str(digit), f"{said[2]}\N{NO-BREAK SPACE}%"]
+        bars = pad.locator(".bars li span:last-child").all_text_contents()
+        assert sum(float(bar.split()[0]) for bar in bars) == pytest.approx(100, abs=0.6)
+        greys = pad.locator(".saw").evaluate(
+            "c => new Set(c.getContext('2d').getImageData(0, 0, 28, 28).data).size"
+        )
+        assert greys > 20  # what the network saw
+        if digit == 3 and (folder := os.environ.get("LENET_KERAS_SCREENSHOTS")):
+            page.wait_for_timeout(500)  # the bars glide
+            page.screenshot(path=Path(folder, "lesson-10.png"))
+        pad.locator(".clear").click()
+        reads(pad, "")
+
+
+def test_it_answers_before_the_pen_is_up(clean):
+    page, pad = clean
+    points = places(pad, curve(STROKES[1][0]))
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point)
+    reads(pad, 1)
+    assert pad.locator(".answer").get_attribute("aria-busy") == "true"
+    page.mouse.up()
+    expect(pad.locator(".answer")).to_have_attribute("aria-busy", "false")
+
+
+def test_undo_takes_back_a_stroke_and_clear_all(clean):
+    page, pad = clean
+    cells = page.locator(".jp-Cell").count()
+    for way in (lambda: pad.locator(".undo").click(), lambda: page.keyboard.press("Control+z")):
+        draw(page, pad, 7)
+        reads(pad, 7)
+        for _ in range(2):  # scribble over it
+            draw(page, pad, 8)
+        way()
+        way()
+        reads(pad, 7)
+        way()
+        reads(pad, "")
+    for key in ("Escape", "Delete"):
+        draw(page, pad, 3)
+        reads(pad, 3)
+        page.keyboard.press(key)
+        reads(pad, "")
+    assert page.locator(".jp-Cell").count() == cells  # JupyterLab did not take the keys as its own
+
+
+def test_draw_with_the_keyboard(clean):
+    page, pad = clean
+    canvas = pad.locator(".pad")
+    assert "Arrow keys" in canvas.get_attribute("aria-label")
+    expect(pad.locator(".cursor")).to_be_hidden()
+    pad.locator(".undo").focus()
+    page.keyboard.press("Shift+Tab")
+    expect(canvas).to_be_focused()
+    expect(pad.locator(".cursor")).to_be_visible()
+
+    def go(key, times):
+        for _ in range(times):
+            page.keyboard.press(key)
+
+    active = page.locator(".jp-Cell.jp-mod-active").evaluate("c => c.textContent.slice(0, 40)")
+    go("ArrowUp", 16)
+    go("ArrowLeft", 12)
+    page.keyboard.press(" ")  # down
+    expect(pad.locator(".cursor.down")).to_be_visible()
+    go("ArrowRight", 22)
+    for _ in range(17):
+        go("ArrowDown", 2)
+        go("ArrowLeft", 1)
+    page.keyboard.press(" ")  # up
+    reads(pad, 7)
+    assert pad.locator(".answer").get_attribute("aria-busy") == "false"
+    go("ArrowLeft", 3)  # draws nothing
+    reads(pad, 7)
+    page.keyboard.press("Escape")
+    reads(pad, "")
+    expect(canvas).to_be_focused()  # and the next digit can be drawn
+    assert active == page.locator(".jp-Cell.jp-mod-active").evaluate(
+        "c => c.textContent.slice(0, 40)"
+    )
+
+
+def test_a_photo_or_a_sentence(clean, tmp_path):
+    page, pad = clean
+    Image.fromarray(np.pad(one(200), ((0, 90), (40, 0)), constant_values=255)).save(
+        tmp_path / "photo.png"
+    )
+    (tmp_path / "notes.txt").write_text("no picture")
+    pad.locator("input").set_input_files(tmp_path / "photo.png")
+    reads(pad, 1)
+    pad.locator("input").set_input_files(tmp_path / "notes.txt")
+    sentence = "notes.txt is not a picture that this browser can open."
+    expect(pad.locator(".answer")).to_have_text(sentence)
+    reads(pad, 1)  # what was there stays
+    draw(page, pad, 0)  # and a stroke begins anew
+    reads(pad, 0)
+
+
+def test_python_has_the_drawing_and_the_answer(clean):
+    """The cell below the pad, run again, says what the pad shows."""
+    page, pad = clean
+    draw(page, pad, 2)
+    reads(pad, 2)
+    cell = page.locator(".jp-CodeCell", has_text="answer = pad.answer").first
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    expect(cell.locator(".jp-OutputArea-output")).to_contain_text("answer: 2", timeout=SLOW)
+    reads(pad, 2)
+
+
+def test_touch_dark_chinese_and_a_second_look(browser, lab):
+    options = {"has_touch": True, "locale": "zh-CN", "viewport": {"width": 900, "height": 1000}}
+    with lesson(browser, lab, **options) as (page, pad):
+        pad.locator(".clear").click()
+        expect(pad.locator(".answer")).to_have_text("请写一个数字", timeout=SLOW)
+        finger = places(pad, curve(STROKES[7][0]))
+        palm = places(pad, [(0.9, 0.9)])[0]
+        touchscreen = page.context.new_cdp_session(page)
+
+        def touch(kind, *points):
+            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+            params = {"type": kind, "touchPoints": points}
+            touchscreen.send("Input.dispatchTouchEvent", params)
+
+        touch("touchStart", finger[0])
+        touch("touchStart", finger[0], palm)
+        for i, point in enumerate(finger):
+            touch("touchMove", point, (palm[0], palm[1] - 4 * i))  # which draws nothing
+        touch("touchEnd")
+        reads(pad, 7)
+        assert places(pad, [(0, 0)])[0] == pytest.approx(  # drawing did not scroll
+            tuple(np.subtract(finger[0], np.multiply(STROKES[7][0][0], 280))), abs=3
+        )
+
+        def colours():
+            return pad.evaluate(
+                """pad => {
+                     const canvas = pad.querySelector(".pad");
+                     const { width, height } = canvas;
+                     const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+                     const inked = [...data].filter((_, i) => i % 4 === 0 && data[i + 3] === 255);
+                     const text = getComputedStyle(pad.querySelector(".answer")).color;
+                     return [Math.max(...inked), Number(text.match(/\\d+/)[0])];
+                   }"""
+            )
+
+        assert max(colours()) < 100
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+        deadline = time.monotonic() + 30
+        while min(colours()) < 180 and time.monotonic() < deadline:
+            page.wait_for_timeout(200)
+        assert min(colours()) > 180  # light ink and letters on the dark page
+        if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
+            page.screenshot(path=Path(folder, "lesson-10-dark.png"))
+        reads(pad, 7)
