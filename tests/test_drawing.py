@@ -238,7 +238,7 @@ def opened(browser, lab):
 
 @pytest.fixture
 def clean(opened):
-    page, pad = opened
+    _, pad = opened
     pad.locator(".clear").click()
     reads(pad, "")
     expect(pad.locator(".answer")).to_have_text("Draw a digit")
