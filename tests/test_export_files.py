@@ -107,7 +107,7 @@ def test_the_cards_digests_are_the_files():
 
 def test_the_cards_tables_are_the_printed_ones():
     results = EXPORT.parent / "benchmarks" / "results"
-    for printed in results.glob("*.md"):
+    for printed in (results / f"{name}.md" for name in ("pictures", "inference", "limits")):
         assert printed.read_text(encoding="utf-8").strip() in CARD, printed.name
 
 
