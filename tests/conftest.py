@@ -28,5 +28,5 @@ def digits() -> Mnist:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: what trains, starts processes or opens a browser comes last."""
-    slow = ("test_onnx_export", "test_cli", "test_training", "test_apps")
+    slow = ("test_onnx_export", "test_cli", "test_training", "test_apps", "test_drawing")
     items.sort(key=lambda item: slow.index(item.path.stem) if item.path.stem in slow else -1)
