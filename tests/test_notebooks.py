@@ -30,7 +30,7 @@ COURSE = [
     "10_your_digits",
     "11_modern",
 ]
-WRITTEN = COURSE[:2]  # must be there; a link to a later one may still lead nowhere
+WRITTEN = COURSE[:2] + COURSE[5:]  # must be there; a link to a later one may still lead nowhere
 
 # What the Chinese annotator asked or slipped on, as the table in 00 quotes it.
 OPEN_QUESTIONS = [
