@@ -223,8 +223,8 @@ def test_the_cosine_rises_for_an_epoch_and_ends_at_0():
     rate = compiled(initial_model(recipe), recipe, n_train_batches=10).optimizer._learning_rate
     rates = [float(rate(step)) for step in range(51)]
     assert rates[0] == 0 and rates[10] == pytest.approx(0.01) and rates[50] == pytest.approx(0)
-    assert all(a < b for a, b in itertools.pairwise(rates))
-    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert all(a < b for a, b in itertools.pairwise(rates[:11]))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
 
 
 @pytest.mark.parametrize(
