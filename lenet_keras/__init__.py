@@ -1,6 +1,6 @@
 """The deeplearning.net LeNet tutorial, in Keras: to learn from and to ship.
 
-data -> model -> recipe, patience -> training -> onnx_export -> classifier
+recipe, data -> model -> training -> onnx_export -> classifier
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import numpy as np
 
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import LenetKerasError
+from lenet_keras.recipe import RECIPES, TUTORIAL, for_digits
 
 SOURCES = (
     "auto (the default: $LENET_KERAS_DATA, else MNIST cached or downloaded, else the embedded "
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(command=_train)
     train.add_argument(
         "--recipe",
-        choices=("tutorial", "fast", "modern"),
+        choices=RECIPES,
         default="tutorial",
         help="tutorial: as the tutorial did it, 200 epochs (the default); fast: a better network "
         "in half a minute; modern: the best these layers give us",
@@ -106,17 +107,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace) -> int:
     with _quiet_start():
-        from lenet_keras import recipe as recipes
         from lenet_keras import training
     mnist = load_mnist(options.data)
-    recipe = recipes.RECIPES[options.recipe]
+    recipe = RECIPES[options.recipe]
     print(_data_line(mnist))
     if mnist.name == "digits":
-        recipe = recipes.for_digits(recipe)
-        print(
-            f"They are few: minibatches of {recipe.batch_size} instead of "
-            f"{recipes.TUTORIAL.batch_size}."
-        )
+        recipe = for_digits(recipe)
+        print(f"They are few: minibatches of {recipe.batch_size} instead of {TUTORIAL.batch_size}.")
     asked = {
         "n_epochs": options.epochs,
         "seed": options.seed,
@@ -146,12 +143,12 @@ def _train(options: argparse.Namespace) -> int:
     if mnist.name == "mnist" and options.recipe == "fast":
         print(
             "That was today's way to train the tutorial's layers. `make reproduce` trains them as "
-            f"the tutorial did, {recipes.TUTORIAL.n_epochs} epochs; `lenet-keras train --recipe "
+            f"the tutorial did, {TUTORIAL.n_epochs} epochs; `lenet-keras train --recipe "
             "modern` gets the most out of them."
         )
-    elif mnist.name == "mnist" and recipe.n_epochs < recipes.RECIPES[options.recipe].n_epochs:
+    elif mnist.name == "mnist" and recipe.n_epochs < RECIPES[options.recipe].n_epochs:
         print(
-            f"The {options.recipe} recipe runs {recipes.RECIPES[options.recipe].n_epochs} epochs, "
+            f"The {options.recipe} recipe runs {RECIPES[options.recipe].n_epochs} epochs, "
             f"this was {recipe.n_epochs}."
         )
     return 0

@@ -7,36 +7,17 @@ displacements each time it is seen, so that no digit is ever seen twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 from keras import ops
 
 from lenet_keras.model import SIDE
+from lenet_keras.recipe import Distortion
 
-__all__ = ["Distort", "Distortion"]
+__all__ = ["Distort"]
 
 KNOTS = 7  # the displacements are drawn on a grid of 7x7, 4.5 pixels apart,
 SMOOTHNESS = 4.0  # and blended by Gaussians of this standard deviation (Simard's sigma)
-
-
-@dataclass(frozen=True)
-class Distortion:
-    """How far a digit may be from the one that was written. Each is drawn evenly from ± this.
-
-    rotation: degrees. scale: natural logarithm, each axis its own. shear: pixels per pixel.
-    shift: pixels. elastic: pixels, the standard deviation of the smooth displacements (normal).
-    stroke: of the way from a pixel to the largest (thicker) or smallest (thinner) of the 3x3
-    around it, 0 to 1.
-    """
-
-    rotation: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    elastic: float = 0.0
-    stroke: float = 0.0
 
 
 class Distort(keras.layers.Layer):
@@ -66,6 +47,9 @@ class Distort(keras.layers.Layer):
         values = _bilinear(images, y, x)
         if self.distortion.stroke:
             values = self._another_pen(values)
+        if self.distortion.faint:
+            n, most = ops.shape(values)[0], self.distortion.faint
+            values *= keras.random.uniform((n, 1, 1), 1 - most, 1.0, seed=self.random)
         return ops.cast(values + 0.5, "uint8")  # rounded
 
     def _where_from(self, n: int):

@@ -26,9 +26,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from lenet_keras.recipe import SEED
+
 __all__ = ["TheanoWeights", "build_lenet5", "draw_weights", "to_keras"]
 
-SEED = 23455  # numpy.random.RandomState(23455) in evaluate_lenet5
 SIDE = 28
 KERNEL = 5
 N_CLASSES = 10

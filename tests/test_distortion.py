@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from lenet_keras.distortion import Distort, Distortion, _bilinear
+from lenet_keras.distortion import Distort, _bilinear
+from lenet_keras.recipe import Distortion
 
 PLACES = arrays(np.float32, (2, 28, 28), elements=st.floats(-40, 70, width=32))
-ALL = Distortion(rotation=10, scale=0.1, shear=0.1, shift=1.5, elastic=0.8, stroke=0.5)
+ALL = Distortion(rotation=10, scale=0.1, shear=0.1, shift=1.5, elastic=0.8, stroke=0.5, faint=0.5)
 
 
 def distorted(distortion, images, seed=0):
@@ -102,3 +103,11 @@ def test_another_pen_writes_between_the_thinnest_and_the_thickest(digits):
     assert (changed >= ndimage.minimum_filter(images, (1, 3, 3), mode="constant") - 0.5).all()
     more = changed.sum((1, 2)) > images.sum((1, 2))
     assert 25 < more.sum() < 75
+
+
+def test_a_faint_digit_is_the_same_digit_with_less_ink(digits):
+    images = digits.test.images[:200]
+    changed = distorted(Distortion(faint=0.6), images).astype(float)
+    share = changed.sum((1, 2)) / images.sum((1, 2))
+    np.testing.assert_allclose(changed, share[:, None, None] * images, atol=1)
+    assert 0.39 < share.min() < 0.45 and 0.95 < share.max() <= 1.001

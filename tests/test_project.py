@@ -18,10 +18,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Each may import those before it, and none after.
 ORDER = [
     "errors",
+    "recipe",
     "data",
     "model",
     "distortion",
-    "recipe",
     "patience",
     "figures",
     "training",
