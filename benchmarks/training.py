@@ -6,7 +6,9 @@ Same network, same digits, same minibatches of 500 in the same order; an epoch i
 alone, without validation. Every turn of a peer is a fresh process: one epoch to warm up, then
 two timed. Peers that are not installed are left out: ``pip install torch jax`` brings them
 (torch's CPU build is enough). For the tutorial's own library name a Python 2.7 that has
-Theano 0.8.2 in PYTHON2, and a BLAS for it in THEANO_FLAGS.
+Theano 0.8.2 in PYTHON2, and a BLAS for it in THEANO_FLAGS; it is run as the tutorial calls it,
+and with the convolution by matrix products that Theano gained later, each with the threads
+that suit it best.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ PEERS = {  # name: what must be there for it
     "PyTorch": "torch",
     "PyTorch, channels_last": "torch",
     "PyTorch, compiled": "torch",
-    "Theano 0.8.2": "theano",
+    "Theano 0.8.2, as in the tutorial": "theano",
+    "Theano 0.8.2, later conv2d": "theano",
 }
 THREADS = {  # every library's own way to be told how many
     "TF_NUM_INTRAOP_THREADS": "{}",
@@ -169,17 +172,20 @@ def run(*arguments: str, threads: int | None = None, **env: str) -> list[float]:
         if threads == 1:
             environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     command = [sys.executable, __file__, *arguments]
-    if arguments[:2] == ("--worker", "Theano 0.8.2"):
-        script = Path(__file__).with_name("theano_epoch.py")
-        flags = f"floatX=float32,openmp=True,{os.environ.get('THEANO_FLAGS', '')}"
+    if arguments[0] == "--worker" and "Theano" in arguments[1]:
+        script = str(Path(__file__).with_name("theano_epoch.py"))
+        later = "later" in arguments[1]
+        # OpenMP's threads and those of the BLAS would fight: the later one has the first alone
+        flags = f"floatX=float32,openmp={later},{os.environ.get('THEANO_FLAGS', '')}"
         environment["THEANO_FLAGS"] = flags
-        n_epochs = str(1 + int(arguments[3]))
-        command = [os.environ["PYTHON2"], str(script), os.environ["DIGITS"], arguments[2], n_epochs]
+        if later:
+            environment["OPENBLAS_NUM_THREADS"] = "1"
+        command = [os.environ["PYTHON2"], script, os.environ["DIGITS"], *arguments[2:]]
+        command += ["later"] * later
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-    numbers = [float(line.split()[-1]) for line in done.stdout.splitlines()]
-    return numbers[1:] if "Theano 0.8.2" in arguments else numbers  # its first epoch warms up
+    return [float(line.split()[-1]) for line in done.stdout.splitlines()]
 
 
 def there(peer: str) -> bool:
