@@ -4,11 +4,11 @@
 
 Same network, same digits, same minibatches of 500 in the same order; an epoch is training
 alone, without validation. Every turn of a peer is a fresh process: one epoch to warm up, then
-two timed (of Theano, five minibatches and one epoch). Peers that are not installed are left out: ``pip install torch jax`` brings them
-(torch's CPU build is enough). For the tutorial's own library name a Python 2.7 that has
-Theano 0.8.2 in PYTHON2, and a BLAS for it in THEANO_FLAGS; it is run as the tutorial calls it,
-and with the convolution by matrix products that Theano gained later, each with the threads
-that suit it best.
+two timed (of Theano, five minibatches and one epoch). Peers that are not installed are left
+out: ``pip install torch jax`` brings them (torch's CPU build is enough). For the tutorial's own
+library name a Python 2.7 that has Theano 0.8.2 in PYTHON2, and a BLAS for it in THEANO_FLAGS; it
+is run as the tutorial calls it, and with the convolution by matrix products that Theano gained
+later, each with the threads that suit it best.
 """
 
 from __future__ import annotations
