@@ -55,9 +55,10 @@ def keras_epoch(peer: str, batch_size: int):
     import keras
 
     from lenet_keras import TUTORIAL, load_mnist
-    from lenet_keras.training import compiled, initial_model
+    from lenet_keras.training import compiled, initial_model, minibatches
 
-    images, labels = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).train
+    train = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).train
+    images, labels = train
     if peer == "plain Keras":
         images = images[..., np.newaxis] / np.float32(256)
         layers = keras.layers
@@ -81,8 +82,9 @@ def keras_epoch(peer: str, batch_size: int):
         )
     else:
         precision = "bfloat16" if "bfloat16" in peer else "float32"
-        recipe = replace(TUTORIAL, batch_size=batch_size, precision=precision)
+        recipe = replace(TUTORIAL, batch_size=batch_size, precision=precision, n_epochs=1)
         model = compiled(initial_model(recipe), recipe, len(labels) // batch_size)
+        return lambda: model.fit(minibatches(train, recipe), shuffle=False, verbose=0)
     return lambda: model.fit(images, labels, batch_size=batch_size, shuffle=False, verbose=0)
 
 
@@ -151,7 +153,7 @@ def start_up() -> None:
     import keras
 
     from lenet_keras import TUTORIAL, load_mnist
-    from lenet_keras.training import compiled, initial_model
+    from lenet_keras.training import compiled, initial_model, minibatches
 
     class First(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -160,7 +162,7 @@ def start_up() -> None:
 
     mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
     model = compiled(initial_model(TUTORIAL), TUTORIAL, 100)
-    model.fit(*mnist.train, batch_size=500, shuffle=False, verbose=0, callbacks=[First()])
+    model.fit(minibatches(mnist.train, TUTORIAL), shuffle=False, verbose=0, callbacks=[First()])
 
 
 def run(*arguments: str, threads: int | None = None, **env: str) -> list[float]:

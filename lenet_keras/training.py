@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -29,6 +30,9 @@ from lenet_keras.figures import learning_curve
 from lenet_keras.model import build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation
 from lenet_keras.recipe import TUTORIAL, Recipe
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 __all__ = [
     "Run",
@@ -186,10 +190,10 @@ def train(
     print("... training", flush=True)
     began = time.perf_counter()
     learner.fit(
-        *mnist.train,
-        batch_size=recipe.batch_size,
+        minibatches(mnist.train, recipe),
         epochs=recipe.n_epochs,
-        shuffle=recipe.shuffle,
+        steps_per_epoch=n_train_batches,
+        shuffle=False,  # the stream is in order
         verbose=verbose,
         callbacks=[stopping, *callbacks],
     )
@@ -315,6 +319,40 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
         steps_per_execution=max(n for n in range(1, 11) if at_once % n == 0),
     )
     return learner
+
+
+def minibatches(split: Split, recipe: Recipe) -> tf.data.Dataset:
+    """All minibatches of a training, epoch after epoch, for ``fit`` with ``steps_per_epoch``.
+
+    In the order of the data; or, if the recipe shuffles, in an order for each epoch that depends
+    on the seed and the epoch alone.
+
+    Args:
+        split: stays in memory as it is; a minibatch is looked up in it by its rows' numbers.
+        recipe: batch_size, n_epochs, shuffle, seed.
+
+    Returns:
+        Pairs of uint8 [batch_size, 28, 28] and int64 [batch_size].
+    """
+    import tensorflow as tf
+
+    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    rows = tf.range(len(split.labels))
+
+    def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = rows
+        if recipe.shuffle:
+            order = tf.random.experimental.stateless_shuffle(rows, seed=[recipe.seed, epoch])
+        return tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size)
+
+    def look_up(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(images, rows), tf.gather(labels, rows)
+
+    options = tf.data.Options()
+    # the end of a data set waits for the thread that tunes it, which may sleep for seconds more
+    options.autotune.enabled = False
+    epochs = tf.data.Dataset.range(recipe.n_epochs)
+    return epochs.flat_map(rows_of).map(look_up).prefetch(2).with_options(options)
 
 
 def new_run_dir(recipe: Recipe) -> Path:
