@@ -102,7 +102,7 @@ def table(study: str) -> str:
         f"# {study}\n",
         f"`python results/study.py {study}` made this; errors in percent of 10,000 digits, the "
         "test error where the validation error was least.\n",
-        "| run | validation error | at epoch | test error | minutes |",
+        "| run | validation error | at epoch | test error | seconds |",
         "| --- | --- | --- | --- | --- |",
     ]
     groups: dict[str, list[dict]] = {}
@@ -111,20 +111,23 @@ def table(study: str) -> str:
         with open(HERE / study / name / "history.csv") as file:
             history = list(csv.DictReader(file))
         epoch = min(history, key=lambda row: float(row["validation_error"]))["epoch"]
-        minutes = record["wall_seconds"] / 60
-        lines.append(f"| {name} | {valid:.2f} | {epoch} | {test:.2f} | {minutes:.1f} |")
-        groups.setdefault(name.rpartition("-")[0].replace("-", " "), []).append(record["result"])
-    lines += ["\n| mean ± standard deviation | runs | validation error | test error | |"]
-    lines += ["| --- | --- | --- | --- | --- |"]
+        seconds = record["wall_seconds"]
+        lines.append(f"| {name} | {valid:.2f} | {epoch} | {test:.2f} | {seconds:.0f} |")
+        groups.setdefault(name.rpartition("-")[0].replace("-", " "), []).append(record)
+    lines += [
+        "\n| mean ± standard deviation | runs | validation error | test error | | median seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for group, some in groups.items():
-        valid, test = ([result[key] for result in some] for key in what)
+        valid, test = ([record["result"][key] for record in some] for key in what)
+        seconds = statistics.median(record["wall_seconds"] for record in some)
         low, high = wilson_interval(round(statistics.mean(test) * 100), 10_000)
         lines.append(
             f"| {group} | {len(some)} | {mean_and_sd(valid)} | {mean_and_sd(test)} "
-            f"| {low:.2f} to {high:.2f} |"
+            f"| {low:.2f} to {high:.2f} | {seconds:.0f} |"
         )
     lines.append(
-        "\nThe last column is where, with 95 % confidence, the error on all such digits lies, if "
+        "\nThe column without a name is where, with 95 % confidence, the error on all such digits lies, if "
         "the mean test error is what 10,000 of them show (Wilson)."
     )
     return "\n".join(lines) + "\n"

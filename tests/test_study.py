@@ -35,9 +35,9 @@ def test_the_table_and_the_model_that_is_kept(study, monkeypatch, tmp_path):
         record(tmp_path / "modern" / name, valid, test)
     (tmp_path / "modern" / "seed-4").mkdir()  # not finished: not counted
     table = study.table("modern")
-    assert "| seed-2 | 0.40 | 2 | 0.60 | 1.5 |" in table
+    assert "| seed-2 | 0.40 | 2 | 0.60 | 90 |" in table
     low, high = wilson_interval(50, 10_000)
-    row = f"| seed | 3 | 0.500 ± 0.100 % | 0.500 ± 0.100 % | {low:.2f} to {high:.2f} |"
+    row = f"| seed | 3 | 0.500 ± 0.100 % | 0.500 ± 0.100 % | {low:.2f} to {high:.2f} | 90 |"
     assert row in table
     study.keep_the_best_model("modern")
     kept = [path.parent.name for path in (tmp_path / "modern").glob("*/model.keras")]
