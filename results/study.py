@@ -127,8 +127,8 @@ def table(study: str) -> str:
             f"| {low:.2f} to {high:.2f} | {seconds:.0f} |"
         )
     lines.append(
-        "\nThe column without a name is where, with 95 % confidence, the error on all such digits lies, if "
-        "the mean test error is what 10,000 of them show (Wilson)."
+        "\nThe column without a name is where, with 95 % confidence, the error on all such digits "
+        "lies, if the mean test error is what 10,000 of them show (Wilson)."
     )
     return "\n".join(lines) + "\n"
 

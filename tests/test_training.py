@@ -20,6 +20,7 @@ from lenet_keras.training import (
     compiled,
     initial_model,
     load_model,
+    minibatches,
     whole_file,
     zero_one_loss,
 )
@@ -208,6 +209,27 @@ def test_the_mean_of_the_last_weights_is_scored_and_kept(few, tmp_path, monkeypa
             np.testing.assert_allclose(c, (a + b) / 2, atol=1e-7)
     for ours, best in ((kept, each[2]), (mean_kept, means[2])):
         assert all(np.array_equal(a, b) for a, b in zip(ours, best, strict=True))
+
+
+def test_minibatches_come_in_the_datas_order_or_in_a_new_one_each_epoch(few):
+    def labelled(recipe):
+        """The row number of every digit that `fit` gets, by epochs."""
+        split = Split(few.train.images, np.arange(len(few.train.labels)))
+        batches = [rows.numpy() for _, rows in minibatches(split, recipe)]
+        assert {len(rows) for rows in batches} == {40, 20}  # 500 digits
+        return np.concatenate(batches).reshape(recipe.n_epochs, -1)
+
+    three = replace(SMALL, n_epochs=3)
+    rows = np.arange(len(few.train.labels))
+    np.testing.assert_array_equal(labelled(three), [rows] * 3)
+    shuffled = labelled(replace(three, shuffle=True))
+    for order in shuffled:
+        np.testing.assert_array_equal(np.sort(order), rows)
+    assert len({order.tobytes() for order in shuffled}) == 3
+    # of the seed and the epoch alone: a longer training begins the same way
+    longer = labelled(replace(three, shuffle=True, n_epochs=5))
+    np.testing.assert_array_equal(longer[:3], shuffled)
+    assert (labelled(replace(three, shuffle=True, seed=1)) != shuffled).any()
 
 
 def test_chance_is_seeded_too(modern, few, tmp_path):
