@@ -79,14 +79,16 @@ TUTORIAL = Recipe()
 MODERN = Recipe(
     name="modern",
     activation="relu",
-    distortion=Distortion(rotation=10, scale=0.12, shear=0.12, shift=1.5, elastic=0.8, stroke=0.3),
+    distortion=Distortion(
+        rotation=10, scale=0.12, shear=0.12, shift=1.5, elastic=0.8, stroke=0.3, faint=0.6
+    ),
     dropout=0.3,
     optimizer="adam",
     learning_rate=4e-3,
     schedule="cosine",
     batch_size=250,
     shuffle=True,
-    n_epochs=50,
+    n_epochs=30,
     averaged=10,
     patience=1_000_000,  # the schedule says when it ends
     precision="bfloat16",
