@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lenet_keras import TUTORIAL, training
+from lenet_keras import MODERN, TUTORIAL, training
 from lenet_keras.training import wilson_interval
 
 ROOT = Path(__file__).parent.parent
@@ -68,5 +68,6 @@ def test_every_study_has_its_runs(study):
     assert len(study.runs_of("modern")) == len(study.runs_of("fast")) == 5
     ablation = study.runs_of("ablation")
     assert len(ablation) == 3 * len(study.WITHOUT)
-    recipes = {replace(recipe, name="", seed=0) for recipe in ablation.values()}
-    assert len(recipes) == len(study.WITHOUT)  # no two ingredients are the same change
+    recipes = {replace(recipe, name="modern", seed=0) for recipe in ablation.values()}
+    assert len(recipes) == len(study.WITHOUT)  # no two ingredients are the same change,
+    assert replace(MODERN, seed=0) not in recipes  # and each is one
