@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train the network into a run folder")
-    train.set_defaults(command=_train)
+    train.set_defaults(command=_train, wrong_usage=train.error)
     train.add_argument(
         "--recipe",
         choices=RECIPES,
@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--out", metavar="DIR", help="the run folder (default: a new one under runs/)"
+    )
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the training in --out that was interrupted; begin it if there is none",
     )
     train.add_argument("--tensorboard", action="store_true", help="also write logs for TensorBoard")
 
@@ -106,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.resume and not options.out:
+        options.wrong_usage("--resume needs --out: which folder's training?")
     with _quiet_start():
         from lenet_keras import training
     mnist = load_mnist(options.data)
@@ -121,7 +128,9 @@ def _train(options: argparse.Namespace) -> int:
     }
     recipe = dataclasses.replace(recipe, **{k: v for k, v in asked.items() if v is not None})
     folder = options.out or training.new_run_dir(recipe)
-    run = training.train(recipe, mnist, folder, tensorboard=options.tensorboard)
+    run = training.train(
+        recipe, mnist, folder, resume=options.resume, tensorboard=options.tensorboard
+    )
 
     error, n_test = run.record["result"]["test_error"], len(mnist.test.labels)
     files = ["model.keras", "history.csv", "run.json", "curve.png"]

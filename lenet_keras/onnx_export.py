@@ -20,11 +20,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from lenet_keras.checkpoint import whole_file
 from lenet_keras.data import Mnist, Split
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.model import SIDE, build_lenet5
 from lenet_keras.normalization import digit_model
-from lenet_keras.training import Run, load_model, whole_file
+from lenet_keras.training import Run, load_model
 
 __all__ = [
     "ExportError",

@@ -10,7 +10,7 @@ not reach.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -82,6 +82,8 @@ class PatienceStopping(keras.callbacks.Callback):
         patience_increase: wait this much longer when a new best is found.
         improvement_threshold: a relative improvement of this much is considered significant.
         on_validation: called with each ``Validation``, to report it.
+        earlier: the validations of the epochs before, if ``fit`` goes on with a training; the
+            rule takes note of them, and only the weights of a new best are put back.
 
     Attributes:
         validation_error: the latest, a fraction; also in the epoch's logs.
@@ -104,6 +106,7 @@ class PatienceStopping(keras.callbacks.Callback):
         patience_increase: int = 2,
         improvement_threshold: float = 0.995,
         on_validation: Callable[[Validation], None] | None = None,
+        earlier: Sequence[Validation] = (),
     ) -> None:
         super().__init__()
         if patience < 2:
@@ -111,6 +114,7 @@ class PatienceStopping(keras.callbacks.Callback):
         self.validate_model = validate_model
         self.test_model = test_model
         self.on_validation = on_validation
+        self.earlier = earlier
         self._new_rule = lambda: Patience(patience, patience_increase, improvement_threshold)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -122,6 +126,9 @@ class PatienceStopping(keras.callbacks.Callback):
         self.stopped_iteration = None
         self._best_weights = None
         self._epoch = 0
+        for validation in self.earlier:
+            if self._is_best(validation.iteration - 1, validation.validation_error):
+                self.test_error = validation.test_error
         self.n_train_batches = self.params.get("steps")
         if not self.n_train_batches:
             raise ValueError(
@@ -166,11 +173,9 @@ class PatienceStopping(keras.callbacks.Callback):
 
     def _validate(self, iter: int, index: int, logs: dict) -> None:
         model = self.model
-        validation_error = self.validation_error = self.validate_model(model)
+        validation_error = self.validate_model(model)
         test_error = None
-        if self.rule.validated(iter, validation_error):
-            self.best_iteration = iter + 1
-            self.best_validation_error = validation_error
+        if self._is_best(iter, validation_error):
             self._best_weights = model.get_weights()
             if self.test_model is not None:
                 test_error = self.test_error = self.test_model(model)
@@ -186,6 +191,14 @@ class PatienceStopping(keras.callbacks.Callback):
                     test_error=test_error,
                 )
             )
+
+    def _is_best(self, iter: int, validation_error: float) -> bool:
+        self.validation_error = validation_error
+        if not self.rule.validated(iter, validation_error):
+            return False
+        self.best_iteration = iter + 1
+        self.best_validation_error = validation_error
+        return True
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if self._best_weights is not None:

@@ -14,7 +14,6 @@ import platform
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from lenet_keras.checkpoint import Checkpoint, alone_in, variables_of, whole_file
 from lenet_keras.data import Mnist, Split, load_mnist
 from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
@@ -104,42 +104,94 @@ def train(
     mnist: Mnist,
     run_dir: str | os.PathLike[str],
     *,
+    resume: bool = False,
     tensorboard: bool = False,
 ) -> Run:
     """Train LeNet by a recipe, print the tutorial's report, and fill a run folder.
 
     The folder gets ``history.csv`` (a row per validation, errors in percent, seconds since
-    training began, written as training goes on), then ``model.keras`` (the weights of the
-    best validation), ``curve.png`` and, last, ``run.json`` (recipe, data and digest,
-    versions, hardware, times, result). Same recipe, data, versions and machine: the same
-    weights, bit for bit.
+    training began, written as training goes on) and ``checkpoint.npz`` (where training stands
+    after each epoch); then ``model.keras`` (the weights of the best validation), ``curve.png``
+    and, last, in the place of the checkpoint, ``run.json`` (recipe, data and digest, versions,
+    hardware, times, result). Same recipe, data, versions and machine: the same weights, bit for
+    bit, however often the training was killed and resumed.
 
     Args:
         recipe: every hyperparameter.
         mnist: what to learn; minibatches are taken in its order.
-        run_dir: the folder, made if it is not there; must not hold a finished run.
+        run_dir: the folder, made if it is not there; must not hold a run.
+        resume: go on with the training in the folder, if there is one; if it is finished, it
+            is returned as it is.
         tensorboard: also write logs for TensorBoard, into ``run_dir/tensorboard``.
 
     Returns:
         The run, its model at the best weights.
 
     Raises:
-        RunError: the folder holds a run, the cost became NaN, or TensorBoard is missing.
+        RunError: the folder holds a run, or a training that was begun with another recipe or
+            other data; the cost became NaN; or TensorBoard is missing.
+        CheckpointError: the checkpoint cannot be read, or somebody else trains into the folder.
         OSError: the folder cannot be written.
     """
     folder = Path(run_dir)
-    if (folder / "run.json").exists():
-        raise RunError(f"{folder} already holds a finished run: choose another folder.")
-    callbacks: list[keras.callbacks.Callback] = []
-    if tensorboard:
-        if importlib.util.find_spec("tensorboard") is None:
-            raise RunError("TensorBoard is not installed: pip install tensorboard.")
-        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise RunError("TensorBoard is not installed: pip install tensorboard.")
     folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        for left in folder.glob(".partial-*"):  # by a process that was killed as it wrote
+            left.unlink()
+        of = {"recipe": dataclasses.asdict(recipe), "digest": mnist.digest}
+        of = json.loads(json.dumps(of))  # as it will be read: a tuple is a list
+        if (folder / "run.json").exists():
+            if not resume:
+                raise RunError(f"{folder} already holds a finished run: choose another folder.")
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            there = {"recipe": record["recipe"], "digest": record["data"]["digest"]}
+            _same_training(of, there, folder)
+            print(f"{folder} already holds this training, finished.")
+            return Run(folder, load_model(folder), record)
+        checkpoint = None
+        if (folder / "checkpoint.npz").exists():
+            if not resume:
+                raise RunError(
+                    f"{folder} holds a training that did not finish: resume it (--resume), or "
+                    "choose another folder."
+                )
+            checkpoint = Checkpoint.load(folder / "checkpoint.npz")
+            _same_training(of, checkpoint.of, folder)
+        return _train(recipe, mnist, folder, of, checkpoint, tensorboard)
+
+
+def _same_training(asked: dict, there: dict, folder: Path) -> None:
+    differ = [
+        name
+        for name in asked["recipe"] | there["recipe"]
+        if asked["recipe"].get(name) != there["recipe"].get(name)
+    ]
+    if asked["digest"] != there["digest"]:
+        differ.append("the data")
+    if differ:
+        raise RunError(
+            f"{folder} holds another training ({', '.join(differ)} differ): resume it as it was "
+            "begun, or choose another folder."
+        )
+
+
+def _train(
+    recipe: Recipe,
+    mnist: Mnist,
+    folder: Path,
+    of: dict,
+    checkpoint: Checkpoint | None,
+    tensorboard: bool,
+) -> Run:
+    """The training itself, from the start or from a checkpoint."""
     # In a terminal Keras draws its progress bar; a log gets the report lines alone.
     verbose = 1 if sys.stdout.isatty() else 0
-    history: list[Validation] = []
-    rows: list[tuple] = []
+    history = list(checkpoint.history) if checkpoint else []
+
+    def elapsed() -> float:
+        return time.perf_counter() - began
 
     def report(validation: Validation) -> None:
         minibatch = f"{validation.minibatch_index}/{validation.n_train_batches}"
@@ -154,9 +206,9 @@ def train(
                 f"The cost was {validation.cost} in epoch {validation.epoch}: "
                 f"learning_rate={recipe.learning_rate} is too large."
             )
-        history.append(validation)
-        rows.append(_history_row(validation, time.perf_counter() - began))
+        history.append((validation, elapsed()))
         with whole_file(folder / "history.csv") as path, open(path, "w", newline="") as file:
+            rows = [_history_row(*each) for each in history]
             csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
 
     print("... building the model", flush=True)
@@ -168,6 +220,13 @@ def train(
 
     latest: deque[list[np.ndarray]] = deque(maxlen=recipe.averaged)
     best_weights = model.get_weights()
+    first_epoch = 0
+    if checkpoint:
+        first_epoch = history[-1][0].epoch
+        latest.extend(checkpoint.latest)
+        best_weights = checkpoint.best
+        for variable, value in zip(variables_of(learner), checkpoint.variables, strict=True):
+            variable.assign(value)
 
     def validate_model(_: keras.Model) -> float:
         latest.append(trained.get_weights())
@@ -179,6 +238,13 @@ def train(
         best_weights = model.get_weights()  # the test set is asked about a new best only
         return zero_one_loss(model, mnist.test)
 
+    def save(epoch: int, _: dict | None) -> None:
+        if epoch + 1 == recipe.n_epochs or learner.stop_training:
+            return  # it is over: what is left takes no time
+        variables = [np.asarray(variable) for variable in variables_of(learner)]
+        whole = Checkpoint(of, history, variables, list(latest), best_weights)
+        whole.save(folder / "checkpoint.npz")
+
     stopping = PatienceStopping(
         validate_model=validate_model,
         test_model=test_model,
@@ -186,18 +252,23 @@ def train(
         patience_increase=recipe.patience_increase,
         improvement_threshold=recipe.improvement_threshold,
         on_validation=report,
+        earlier=[validation for validation, _ in history],
     )
-    print("... training", flush=True)
-    began = time.perf_counter()
+    callbacks = [stopping, keras.callbacks.LambdaCallback(on_epoch_end=save)]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+    print(f"... training{f', from epoch {first_epoch + 1} on' * bool(first_epoch)}", flush=True)
+    began = time.perf_counter() - (history[-1][1] if history else 0.0)
     learner.fit(
-        minibatches(mnist.train, recipe),
+        minibatches(mnist.train, recipe, first_epoch),
+        initial_epoch=first_epoch,
         epochs=recipe.n_epochs,
         steps_per_epoch=n_train_batches,
         shuffle=False,  # the stream is in order
         verbose=verbose,
-        callbacks=[stopping, *callbacks],
+        callbacks=callbacks,
     )
-    seconds = time.perf_counter() - began
+    seconds = elapsed()
     model.set_weights(best_weights)
 
     result = {
@@ -212,6 +283,7 @@ def train(
     )
     print(f"The code ran for {seconds / 60:.2f}m", file=sys.stderr)
 
+    validations = [validation for validation, _ in history]
     record = {
         "recipe": dataclasses.asdict(recipe),
         "data": {
@@ -229,8 +301,8 @@ def train(
         "versions": _versions(),
         "hardware": _hardware(),
         "wall_seconds": round(seconds, 2),
-        "epochs": history[-1].epoch,
-        "iterations": stopping.stopped_iteration or history[-1].iteration,
+        "epochs": validations[-1].epoch,
+        "iterations": stopping.stopped_iteration or validations[-1].iteration,
         "stopped_by_patience": stopping.stopped_iteration is not None,
         "result": result,
     }
@@ -238,10 +310,12 @@ def train(
         model.save(path)
     with whole_file(folder / "curve.png") as path:
         title = f"{recipe.name} recipe on {'MNIST' if mnist.name == 'mnist' else mnist.source}"
-        learning_curve(history, title).savefig(path, dpi=120)
+        learning_curve(validations, title).savefig(path, dpi=120)
+    text = json.dumps(record, indent=2)
     with whole_file(folder / "run.json") as path:
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Run(folder, model, record)
+        path.write_text(text + "\n", encoding="utf-8")
+    (folder / "checkpoint.npz").unlink(missing_ok=True)
+    return Run(folder, model, json.loads(text))
 
 
 def evaluate_lenet5(
@@ -321,7 +395,7 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
     return learner
 
 
-def minibatches(split: Split, recipe: Recipe) -> tf.data.Dataset:
+def minibatches(split: Split, recipe: Recipe, first_epoch: int = 0) -> tf.data.Dataset:
     """All minibatches of a training, epoch after epoch, for ``fit`` with ``steps_per_epoch``.
 
     In the order of the data; or, if the recipe shuffles, in an order for each epoch that depends
@@ -330,6 +404,7 @@ def minibatches(split: Split, recipe: Recipe) -> tf.data.Dataset:
     Args:
         split: stays in memory as it is; a minibatch is looked up in it by its rows' numbers.
         recipe: batch_size, n_epochs, shuffle, seed.
+        first_epoch: how many epochs are behind us.
 
     Returns:
         Pairs of uint8 [batch_size, 28, 28] and int64 [batch_size].
@@ -351,7 +426,7 @@ def minibatches(split: Split, recipe: Recipe) -> tf.data.Dataset:
     options = tf.data.Options()
     # the end of a data set waits for the thread that tunes it, which may sleep for seconds more
     options.autotune.enabled = False
-    epochs = tf.data.Dataset.range(recipe.n_epochs)
+    epochs = tf.data.Dataset.range(first_epoch, recipe.n_epochs)
     return epochs.flat_map(rows_of).map(look_up).prefetch(2).with_options(options)
 
 
@@ -382,17 +457,6 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
             "where LeNet makes (None, 10) of (None, 28, 28)."
         )
     return model
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes ``path`` only when all is written."""
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _percent(fraction: float | None) -> float | None:

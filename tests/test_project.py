@@ -23,6 +23,7 @@ ORDER = [
     "model",
     "distortion",
     "patience",
+    "checkpoint",
     "figures",
     "training",
     "normalization",

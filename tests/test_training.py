@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
+from lenet_keras.checkpoint import whole_file
 from lenet_keras.data import Mnist, Split
 from lenet_keras.recipe import FAST, for_digits
 from lenet_keras.training import (
@@ -21,7 +22,6 @@ from lenet_keras.training import (
     initial_model,
     load_model,
     minibatches,
-    whole_file,
     zero_one_loss,
 )
 
@@ -318,7 +318,7 @@ def test_a_model_that_is_another_network(tmp_path):
 def test_evaluate_lenet5_has_the_tutorials_signature(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = evaluate_lenet5(0.05, 1, "digits", [3, 4], 100)
-    assert run.record["recipe"]["nkerns"] == (3, 4)
+    assert run.record["recipe"]["nkerns"] == [3, 4]
     assert run.record["recipe"]["learning_rate"] == 0.05
     assert run.folder.parent == Path("runs")
 
