@@ -95,6 +95,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:  # a full disk, a folder that may not be written: say which file
+        error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -204,3 +204,36 @@ def test_nothing_is_left_of_a_process_that_was_killed_as_it_wrote(few, tmp_path)
     (folder / ".partial-99999-checkpoint.npz").write_bytes(b"half")
     train(RECIPES["modern"], few, folder, resume=True)
     assert not list(folder.glob(".partial-*"))
+
+
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+from lenet_keras.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path):
+    """No file may grow past 200,000 bytes: the history fits, the first checkpoint does not."""
+    folder = tmp_path / "run"
+    arguments = ["train", "--data", "digits", "--epochs", "2", "--resume", "--out", str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, "200000", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lenet-keras: ") and f"{folder / 'checkpoint.npz'}: " in line
+    assert [path.name for path in folder.iterdir()] == ["history.csv"]
+    assert main(arguments) == 0  # once there is room
+    assert (folder / "run.json").exists() and not (folder / "checkpoint.npz").exists()
+
+
+def test_a_folder_that_cannot_be_one_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("good")
+    assert main(["train", "--data", "digits", "--out", str(tmp_path / "file")]) == 1
+    assert (
+        capsys.readouterr().err.splitlines()[-1] == f"lenet-keras: {tmp_path / 'file'}: File exists"
+    )
+    assert (tmp_path / "file").read_text() == "good"
