@@ -2,7 +2,8 @@
 
     LENET_KERAS_DATA=... python results/study.py spread|modern|ablation|fast
 
-Trains what is not there yet under results/<study>/, then writes results/<study>/README.md.
+Trains under results/<study>/ what is not there yet, or goes on with what was interrupted, then
+writes results/<study>/README.md.
 
 spread    Is a difference between two runs luck, or rounding? Ten whole runs of the tutorial:
           five seeds, and five of its own seed with every initial weight moved to a neighbouring
@@ -79,7 +80,7 @@ def one(study: str, name: str) -> None:
 
         training.initial_model = nudged
     mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
-    training.train(runs_of(study)[name], mnist, HERE / study / name)
+    training.train(runs_of(study)[name], mnist, HERE / study / name, resume=True)
 
 
 def results(study: str) -> dict[str, dict]:

@@ -49,7 +49,9 @@ def test_a_nudge_is_one_unit_in_the_last_place_of_every_weight(study, monkeypatc
     before = training.initial_model(small).get_weights()
     nudged = []
     monkeypatch.setattr(
-        training, "train", lambda *_: nudged.extend(training.initial_model(small).get_weights())
+        training,
+        "train",
+        lambda *_, **__: nudged.extend(training.initial_model(small).get_weights()),
     )
     monkeypatch.setattr(training, "initial_model", training.initial_model)  # put back after
     monkeypatch.setattr(study, "load_mnist", lambda *_: None)
