@@ -18,9 +18,9 @@ from PIL import Image
 from scipy import ndimage
 
 from lenet_keras import load_mnist
-from lenet_keras.checkpoint import whole_file
 from lenet_keras.data import Split
 from lenet_keras.figures import BLUE, ORANGE
+from lenet_keras.files import whole_file
 from lenet_keras.training import load_model, zero_one_loss
 
 ROOT = Path(__file__).parent.parent

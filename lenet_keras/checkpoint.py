@@ -7,12 +7,9 @@ validations so far, from which patience follows.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +17,10 @@ import keras
 import numpy as np
 
 from lenet_keras.errors import LenetKerasError
+from lenet_keras.files import whole_file
 from lenet_keras.patience import Validation
 
-__all__ = ["Checkpoint", "CheckpointError", "alone_in", "whole_file"]
+__all__ = ["Checkpoint", "CheckpointError", "variables_of"]
 
 
 class CheckpointError(LenetKerasError):
@@ -86,42 +84,3 @@ def variables_of(learner: keras.Model) -> list[keras.Variable]:
     """All that training changes: weights, the optimizer's moments and steps, states of chance."""
     learner.optimizer.build(learner.trainable_variables)
     return [*learner.variables, *learner.optimizer.variables]
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name to write to, which becomes ``path`` only when all is written."""
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:  # a full disk, a folder that may not be written: say which file
-        error.filename = str(path)
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Nobody else may train into the folder meanwhile; the system forgets it with the process.
-
-    Raises:
-        CheckpointError: somebody does.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows has none: there nobody is warned
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"Another training is writing into {folder}: wait for it, or choose another folder."
-            ) from None
-        yield
-    finally:
-        os.close(handle)

@@ -32,17 +32,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 for a failure; argparse exits with 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     warnings.showwarning = _show_warning
+    code, sentence = 1, None
     try:
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()
     except LenetKerasError as error:
-        print(f"lenet-keras: {error}", file=sys.stderr)
+        sentence = str(error)
+    except BrokenPipeError:
+        code = 1  # no failure to speak of: `| head` has read enough
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"lenet-keras: {where}{error.strerror or error}", file=sys.stderr)
+        code = 1  # every file of ours has a name
+        name = error.filename or "the output"
+        sentence = f"{name} cannot be read or written ({error.strerror or error})."
     except KeyboardInterrupt:
-        print("\nlenet-keras: interrupted.", file=sys.stderr)
-        return 130
-    return 1
+        code, sentence = 130, "interrupted."
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try once more at its end, and show how it fails
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sentence:
+        print(f"lenet-keras: {sentence}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         "--resume",
         action="store_true",
         help="go on with the training in --out that was interrupted; begin it if there is none",
+    )
+    train.add_argument(
+        "--devices",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="share every minibatch evenly among N devices (default: 1)",
     )
     train.add_argument("--tensorboard", action="store_true", help="also write logs for TensorBoard")
 
@@ -128,9 +145,18 @@ def _train(options: argparse.Namespace) -> int:
     }
     recipe = dataclasses.replace(recipe, **{k: v for k, v in asked.items() if v is not None})
     folder = options.out or training.new_run_dir(recipe)
-    run = training.train(
-        recipe, mnist, folder, resume=options.resume, tensorboard=options.tensorboard
-    )
+    try:
+        run = training.train(
+            recipe,
+            mnist,
+            folder,
+            resume=options.resume,
+            tensorboard=options.tensorboard,
+            devices=options.devices,
+        )
+    except KeyboardInterrupt:
+        print(f"\nThe same with --resume --out {folder} goes on from here.", file=sys.stderr)
+        raise
 
     error, n_test = run.record["result"]["test_error"], len(mnist.test.labels)
     files = ["model.keras", "history.csv", "run.json", "curve.png"]

@@ -8,6 +8,7 @@ digit.onnx        image uint8 [N, H, W], as it comes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from lenet_keras.checkpoint import whole_file
 from lenet_keras.data import Mnist, Split
 from lenet_keras.errors import LenetKerasError
+from lenet_keras.files import whole_file
 from lenet_keras.model import SIDE, build_lenet5
 from lenet_keras.normalization import digit_model
 from lenet_keras.training import Run, load_model
@@ -212,23 +213,29 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
             batch = next(self.batches, None)
             return None if batch is None else {"images": batch}
 
-    with tempfile.TemporaryDirectory() as folder:
-        # Through a file: given a model, onnxruntime moves its weights elsewhere while it works.
-        path = Path(folder, "lenet5.onnx")
-        onnx.save(lenet5, path)
-        quant_pre_process(path, path, skip_optimization=True, skip_symbolic_shape=True)
-        quantize_static(
-            path,
-            path,
-            Digits(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "Gemm"],
-            nodes_to_exclude=["logits"],
-        )
-        quantised = onnx.load(path)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            # Through a file: given a model, onnxruntime moves its weights elsewhere while it works.
+            path = Path(folder, "lenet5.onnx")
+            onnx.save(lenet5, path)
+            quant_pre_process(path, path, skip_optimization=True, skip_symbolic_shape=True)
+            quantize_static(
+                path,
+                path,
+                Digits(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["Conv", "Gemm"],
+                nodes_to_exclude=["logits"],
+            )
+            quantised = onnx.load(path)
+    except OSError as error:
+        raise ExportError(
+            f"The quantiser's files could not be written into {tempfile.gettempdir()} "
+            f"({error.strerror or error}): make room there, or name another folder in TMPDIR."
+        ) from error
     del quantised.metadata_props[:]
     quantised.graph.name = "lenet5-int8"
     return _stamped(quantised, {p.key: p.value for p in lenet5.metadata_props})
@@ -355,7 +362,11 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
     """Check a model, then put it at ``path`` in one step: a failed check leaves the old file."""
     check(model)
     with whole_file(path) as partial:
-        partial.write_bytes(model.SerializeToString(deterministic=True))
+        partial.write_bytes(_bytes_of(model))
+
+
+def _bytes_of(model: onnx.ModelProto) -> bytes:
+    return model.SerializeToString(deterministic=True)
 
 
 def write_lenet5(run: Run) -> Path:
@@ -385,6 +396,7 @@ def export(
     Raises:
         ExportError: the data are not the run's, or a file fails its check or is further
             from Keras than LARGEST_DIFFERENCE (float32) or LARGEST_INT8_LOSS (int8).
+        FileError: one cannot be written; all old ones are unharmed.
         RunError: there is no such run.
     """
     model, lenet5 = _network_of(run_dir, mnist)
@@ -402,17 +414,24 @@ def export(
     if loss > LARGEST_INT8_LOSS + 1e-9:
         raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
     to = Path(to)
-    to.mkdir(parents=True, exist_ok=True)
-    for name, (_, exported) in models.items():
-        write_onnx(exported, to / name)
-    _write_test_data(lenet5, mnist.test, to / "test_data")
+    contents = {
+        **{to / name: _bytes_of(exported) for name, (_, exported) in models.items()},
+        **_test_data(lenet5, mnist.test, to / "test_data"),
+    }
+    with contextlib.ExitStack() as all_or_none:
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            all_or_none.enter_context(whole_file(path)).write_bytes(content)
     return report
 
 
 def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelProto]:
     """A run's model, and the same as a graph that agrees with it on the test digits."""
     model = load_model(run_dir)
-    record = json.loads((Path(run_dir) / "run.json").read_text(encoding="utf-8"))
+    path = Path(run_dir) / "run.json"
+    if not path.exists():
+        raise ExportError(f"There is no run.json at {run_dir}: name the folder of a finished run.")
+    record = json.loads(path.read_text(encoding="utf-8"))
     if record["data"]["digest"] != mnist.digest:
         raise ExportError(
             f"{run_dir} was trained on {record['data']['name']} with another digest than the "
@@ -425,8 +444,8 @@ def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelPro
     return model, lenet5
 
 
-def _write_test_data(lenet5: onnx.ModelProto, split: Split, folder: Path) -> None:
-    """Inputs and outputs of lenet5.onnx, laid out as in the ONNX Model Zoo.
+def _test_data(lenet5: onnx.ModelProto, split: Split, folder: Path) -> dict[Path, bytes]:
+    """Inputs and outputs of lenet5.onnx, laid out as in the ONNX Model Zoo: files, contents.
 
     Three sets: one digit, the first of each class, and pictures at the edges of what there is.
     """
@@ -434,11 +453,12 @@ def _write_test_data(lenet5: onnx.ModelProto, split: Split, folder: Path) -> Non
     edges = np.zeros((4, SIDE, SIDE), np.uint8)  # all black, all white, one pixel, a ramp
     edges[1], edges[2, 14, 14], edges[3] = 255, 255, np.arange(SIDE) * 9
     run = session(lenet5, threads=1)
+    contents = {}
     for i, images in enumerate((split.images[:1], split.images[each_class], edges)):
         outputs = run.run(["probabilities", "label"], {"images": images})
         named = {"input_0": ("images", images)}
         named |= {f"output_{k}": (LABELS[k][0], value) for k, value in enumerate(outputs)}
-        (folder / f"test_data_set_{i}").mkdir(parents=True, exist_ok=True)
         for file, (name, value) in named.items():
-            with whole_file(folder / f"test_data_set_{i}" / f"{file}.pb") as path:
-                path.write_bytes(numpy_helper.from_array(value, name).SerializeToString())
+            tensor = numpy_helper.from_array(value, name)
+            contents[folder / f"test_data_set_{i}" / f"{file}.pb"] = tensor.SerializeToString()
+    return contents

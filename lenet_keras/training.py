@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from lenet_keras.checkpoint import Checkpoint, alone_in, variables_of, whole_file
+from lenet_keras.checkpoint import Checkpoint, variables_of
 from lenet_keras.data import Mnist, Split, load_mnist
+from lenet_keras.devices import alone, building_on, check_devices, fitting_on
 from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.figures import learning_curve
+from lenet_keras.files import only_writer, whole_file
 from lenet_keras.model import build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation
 from lenet_keras.recipe import TUTORIAL, Recipe
@@ -106,6 +108,7 @@ def train(
     *,
     resume: bool = False,
     tensorboard: bool = False,
+    devices: int = 1,
 ) -> Run:
     """Train LeNet by a recipe, print the tutorial's report, and fill a run folder.
 
@@ -123,6 +126,7 @@ def train(
         resume: go on with the training in the folder, if there is one; if it is finished, it
             is returned as it is.
         tensorboard: also write logs for TensorBoard, into ``run_dir/tensorboard``.
+        devices: share every minibatch evenly among the first so many that Keras sees.
 
     Returns:
         The run, its model at the best weights.
@@ -130,23 +134,36 @@ def train(
     Raises:
         RunError: the folder holds a run, or a training that was begun with another recipe or
             other data; the cost became NaN; or TensorBoard is missing.
-        CheckpointError: the checkpoint cannot be read, or somebody else trains into the folder.
-        OSError: the folder cannot be written.
+        DeviceError: there are fewer devices, or they cannot share a minibatch evenly.
+        CheckpointError: the checkpoint cannot be read.
+        FileError: a file cannot be written, or another process trains into the folder.
+        OSError: the folder cannot be made.
     """
     folder = Path(run_dir)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise RunError("TensorBoard is not installed: pip install tensorboard.")
+    check_devices(devices, recipe.batch_size, len(mnist.train.labels))
     folder.mkdir(parents=True, exist_ok=True)
-    with alone_in(folder):
+    with only_writer(folder):
         for left in folder.glob(".partial-*"):  # by a process that was killed as it wrote
             left.unlink()
-        of = {"recipe": dataclasses.asdict(recipe), "digest": mnist.digest}
+        of = {
+            "recipe": dataclasses.asdict(recipe),
+            "digest": mnist.digest,
+            "backend": keras.backend.backend(),
+            "devices": devices,
+        }
         of = json.loads(json.dumps(of))  # as it will be read: a tuple is a list
         if (folder / "run.json").exists():
             if not resume:
                 raise RunError(f"{folder} already holds a finished run: choose another folder.")
             record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            there = {"recipe": record["recipe"], "digest": record["data"]["digest"]}
+            there = {
+                "recipe": record["recipe"],
+                "digest": record["data"]["digest"],
+                "backend": record["versions"]["backend"],
+                "devices": record.get("devices", 1),
+            }
             _same_training(of, there, folder)
             print(f"{folder} already holds this training, finished.")
             return Run(folder, load_model(folder), record)
@@ -170,6 +187,7 @@ def _same_training(asked: dict, there: dict, folder: Path) -> None:
     ]
     if asked["digest"] != there["digest"]:
         differ.append("the data")
+    differ += [name for name in ("backend", "devices") if asked[name] != there[name]]
     if differ:
         raise RunError(
             f"{folder} holds another training ({', '.join(differ)} differ): resume it as it was "
@@ -214,9 +232,10 @@ def _train(
     print("... building the model", flush=True)
     # scored and kept in float32, as it will be used, whatever it is trained in
     model = initial_model(dataclasses.replace(recipe, precision="float32"))
-    trained = initial_model(recipe)
     n_train_batches = math.ceil(len(mnist.train.labels) / recipe.batch_size)
-    learner = compiled(trained, recipe, n_train_batches)
+    with building_on(of["devices"]):
+        trained = initial_model(recipe)
+        learner = compiled(trained, recipe, n_train_batches)
 
     latest: deque[list[np.ndarray]] = deque(maxlen=recipe.averaged)
     best_weights = model.get_weights()
@@ -231,12 +250,14 @@ def _train(
     def validate_model(_: keras.Model) -> float:
         latest.append(trained.get_weights())
         model.set_weights([np.mean(each, axis=0) for each in zip(*latest)])
-        return zero_one_loss(model, mnist.valid)
+        with alone():
+            return zero_one_loss(model, mnist.valid)
 
     def test_model(_: keras.Model) -> float:
         nonlocal best_weights
         best_weights = model.get_weights()  # the test set is asked about a new best only
-        return zero_one_loss(model, mnist.test)
+        with alone():
+            return zero_one_loss(model, mnist.test)
 
     def save(epoch: int, _: dict | None) -> None:
         if epoch + 1 == recipe.n_epochs or learner.stop_training:
@@ -259,15 +280,16 @@ def _train(
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     print(f"... training{f', from epoch {first_epoch + 1} on' * bool(first_epoch)}", flush=True)
     began = time.perf_counter() - (history[-1][1] if history else 0.0)
-    learner.fit(
-        minibatches(mnist.train, recipe, first_epoch),
-        initial_epoch=first_epoch,
-        epochs=recipe.n_epochs,
-        steps_per_epoch=n_train_batches,
-        shuffle=False,  # the stream is in order
-        verbose=verbose,
-        callbacks=callbacks,
-    )
+    with fitting_on(of["devices"]):
+        learner.fit(
+            minibatches(mnist.train, recipe, first_epoch),
+            initial_epoch=first_epoch,
+            epochs=recipe.n_epochs,
+            steps_per_epoch=n_train_batches,
+            shuffle=False,  # the stream is in order
+            verbose=verbose,
+            callbacks=callbacks,
+        )
     seconds = elapsed()
     model.set_weights(best_weights)
 
@@ -300,6 +322,7 @@ def _train(
         },
         "versions": _versions(),
         "hardware": _hardware(),
+        "devices": of["devices"],
         "wall_seconds": round(seconds, 2),
         "epochs": validations[-1].epoch,
         "iterations": stopping.stopped_iteration or validations[-1].iteration,

@@ -1,6 +1,9 @@
 """What the tests share. Which data there is, ../conftest.py has settled."""
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import hypothesis
 import pytest
@@ -26,7 +29,31 @@ def digits() -> Mnist:
     return load_mnist("digits")
 
 
+@pytest.fixture(scope="session")
+def full_disk() -> Callable[[int | None], AbstractContextManager[None]]:
+    """``with full_disk(n):`` no file gets longer than n bytes, as if the disk were full then."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def full_disk(n: int | None) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if n is None else n, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return full_disk
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: what trains, starts processes or opens a browser comes last."""
-    slow = ("test_onnx_export", "test_cli", "test_training", "test_apps", "test_drawing")
+    slow = (
+        "test_onnx_export",
+        "test_cli",
+        "test_training",
+        "test_resume",
+        "test_apps",
+        "test_drawing",
+    )
     items.sort(key=lambda item: slow.index(item.path.stem) if item.path.stem in slow else -1)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from lenet_keras import MODERN, TUTORIAL, train, training
-from lenet_keras.checkpoint import Checkpoint, CheckpointError, alone_in
+from lenet_keras.checkpoint import Checkpoint, CheckpointError
 from lenet_keras.cli import main
 from lenet_keras.data import Split
+from lenet_keras.files import FileError, only_writer
 from lenet_keras.training import RunError
 
 # Of every kind of state some: moments, chance of three sorts, averages, patience. The tutorial's
@@ -176,7 +177,7 @@ def test_what_cannot_go_on_is_refused_with_a_sentence(few, tmp_path, monkeypatch
     other = replace(few, test=few.valid)
     with pytest.raises(RunError, match=r"another training \(the data differ\)"):
         train(recipe, other, folder, resume=True)
-    with alone_in(folder), pytest.raises(CheckpointError, match="Another training is writing"):
+    with only_writer(folder), pytest.raises(FileError, match="Another process is writing"):
         train(recipe, few, folder, resume=True)
     assert (folder / "checkpoint.npz").read_bytes() == before
     (folder / "checkpoint.npz").write_bytes(before[:1000])
@@ -206,34 +207,24 @@ def test_nothing_is_left_of_a_process_that_was_killed_as_it_wrote(few, tmp_path)
     assert not list(folder.glob(".partial-*"))
 
 
-FULL = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-from lenet_keras.cli import main
-sys.exit(main(sys.argv[2:]))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
-def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path):
-    """No file may grow past 200,000 bytes: the history fits, the first checkpoint does not."""
+def test_a_full_disk_is_a_sentence_and_training_goes_on_when_there_is_room(
+    tmp_path, full_disk, capsys
+):
+    """The history fits, the first checkpoint does not."""
     folder = tmp_path / "run"
     arguments = ["train", "--data", "digits", "--epochs", "2", "--resume", "--out", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, "200000", *arguments], capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("lenet-keras: ") and f"{folder / 'checkpoint.npz'}: " in line
+    with full_disk(200_000):
+        assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder / 'checkpoint.npz'} could not be written (File too large)" in line
     assert [path.name for path in folder.iterdir()] == ["history.csv"]
-    assert main(arguments) == 0  # once there is room
+    assert main(arguments) == 0
     assert (folder / "run.json").exists() and not (folder / "checkpoint.npz").exists()
 
 
 def test_a_folder_that_cannot_be_one_is_a_sentence(tmp_path, capsys):
     (tmp_path / "file").write_text("good")
     assert main(["train", "--data", "digits", "--out", str(tmp_path / "file")]) == 1
-    assert (
-        capsys.readouterr().err.splitlines()[-1] == f"lenet-keras: {tmp_path / 'file'}: File exists"
-    )
+    said = f"lenet-keras: {tmp_path / 'file'} cannot be read or written (File exists)."
+    assert capsys.readouterr().err.splitlines()[-1] == said
     assert (tmp_path / "file").read_text() == "good"

@@ -18,12 +18,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Each may import those before it, and none after.
 ORDER = [
     "errors",
+    "files",
     "recipe",
     "data",
     "model",
     "distortion",
     "patience",
     "checkpoint",
+    "devices",
     "figures",
     "training",
     "normalization",

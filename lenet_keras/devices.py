@@ -1,0 +1,79 @@
+"""Data-parallel training: each of several devices takes an even part of every minibatch.
+
+Keras's own means do it: ``keras.distribution.DataParallel`` on JAX, ``tf.distribute`` on
+TensorFlow. The parts' gradients are summed in another order than one device would, so weights
+agree to within rounding, not to the bit. On TensorFlow each device also draws its own dropout
+and distortions; on JAX they are drawn as one device would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import keras
+
+from lenet_keras.errors import LenetKerasError
+
+__all__ = ["DeviceError", "alone", "building_on", "check_devices", "fitting_on"]
+
+
+class DeviceError(LenetKerasError):
+    """There are too few devices, or a minibatch cannot be shared among them."""
+
+
+def check_devices(n: int, batch_size: int, n_digits: int) -> None:
+    """Can n devices share every minibatch of an epoch evenly?
+
+    Raises:
+        DeviceError: they cannot, or there are fewer, or Keras's backend has no means to.
+    """
+    if n == 1:
+        return
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        raise DeviceError("Training on several devices needs Keras on TensorFlow or JAX.")
+    devices = keras.distribution.list_devices()
+    if len(devices) < n:
+        raise DeviceError(
+            f"{n} devices were asked for, and there {'is' if len(devices) == 1 else 'are'} "
+            f"{len(devices)}: {', '.join(devices)}."
+        )
+    for size in (batch_size, n_digits % batch_size):
+        if size % n:
+            raise DeviceError(
+                f"{n} devices cannot share a minibatch of {size} digits evenly: choose another "
+                "number of them."
+            )
+
+
+def building_on(n: int) -> AbstractContextManager:
+    """``with`` this, a model that is to learn on the first n devices is built and compiled."""
+    if n > 1 and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        devices = [name.upper() for name in keras.distribution.list_devices()[:n]]
+        return tf.distribute.MirroredStrategy(devices).scope()
+    return fitting_on(n)
+
+
+def fitting_on(n: int) -> AbstractContextManager:
+    """``with`` this, that model's ``fit`` is called."""
+    if n > 1 and keras.backend.backend() == "jax":
+        devices = keras.distribution.list_devices()[:n]
+        return keras.distribution.DataParallel(devices=devices).scope()
+    return contextlib.nullcontext()  # on TensorFlow the model knows
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """``with`` this, a callback scores another model on one device, any number of digits."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
