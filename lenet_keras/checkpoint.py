@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from lenet_keras.errors import LenetKerasError
+from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.files import whole_file
 from lenet_keras.patience import Validation
 
@@ -68,9 +67,9 @@ class Checkpoint:
                 arrays = dict(file)
             facts = json.loads(str(arrays["facts"]))
             history = [(Validation(*values), seconds) for *values, seconds in facts["history"]]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged archive can raise anything
             raise CheckpointError(
-                f"{path} cannot be read ({error}): remove it, and training starts anew."
+                f"{path} cannot be read ({in_short(error)}): remove it, and training starts anew."
             ) from None
 
         def group(name: str) -> list[np.ndarray]:

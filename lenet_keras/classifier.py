@@ -18,16 +18,18 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Union
 import numpy as np
 import onnxruntime
 
-from lenet_keras.errors import LenetKerasError
+from lenet_keras.errors import LenetKerasError, in_short
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Answer", "Classifier", "ClassifyError", "Picture", "read_picture"]
+__all__ = ["FORMATS", "Answer", "Classifier", "ClassifyError", "Picture", "read_picture"]
 
 Picture = Union[np.ndarray, "Image", str, os.PathLike]
 
 LONGEST_SIDE = 4096  # what digit.onnx is made and tested for
+# Of Pillow's formats those that people have digits in. (It gives EPS to another program to run.)
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA")
 BATCH_PIXELS = 1 << 20  # pictures of one shape go through the network together, up to this
 
 
@@ -132,7 +134,7 @@ _OUTPUTS = ["probabilities", "label", "normalized", "has_ink"]
 
 
 def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
-    """Read any picture that Pillow can, as the grey that a person sees.
+    """Read a picture in one of Pillow's FORMATS, as the grey that a person sees.
 
     Turned as its EXIF data say, transparent parts white, no side longer than 4,096 pixels.
 
@@ -150,8 +152,9 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     name = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", "the picture")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a picture that can be seen all the same
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 image.draft("L", (LONGEST_SIDE, LONGEST_SIDE))
                 return _grey(image)
     except OSError as error:
@@ -160,7 +163,7 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ClassifyError(f"{name} is too large a picture.") from None
     except Exception as error:  # a damaged picture can raise anything
-        raise ClassifyError(f"{name} is a damaged picture ({error}).") from None
+        raise ClassifyError(f"{name} is a damaged picture ({in_short(error)}).") from None
 
 
 def _grey(image: Image) -> np.ndarray:

@@ -301,12 +301,16 @@ def _pictures_of(files: Sequence[str]) -> list[str]:
     """Files as they are; of a folder, every picture in it, in order of name."""
     from PIL import Image
 
+    from lenet_keras.classifier import FORMATS
+
     found = []
     for file in files:
         if not os.path.isdir(file):
             found.append(file)
             continue
-        endings = set(Image.registered_extensions())
+        endings = {
+            ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS
+        }
         inside = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
         found += map(str, inside)
     return found

@@ -21,9 +21,9 @@ import hashlib
 import io
 import os
 import pickle
+import pickletools
 import struct
 import warnings
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lenet_keras.errors import LenetKerasError
+from lenet_keras.errors import LenetKerasError, in_short
 
 __all__ = ["DataError", "Mnist", "Split", "load_mnist", "read_idx"]
 
@@ -84,7 +84,10 @@ IDX_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 IDX_LENGTH = {"train": 60_000, "t10k": 10_000}
+IDX_SHAPE = {"images": (28, 28), "labels": ()}
 N_VALID = 10_000  # the last of the training file, as in the tutorial
+# MNIST's pixels as the tutorial pickles them, in float32, are 220 MB: nothing larger is unpacked.
+LARGEST = 1 << 28
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 NOT_MNIST = (
@@ -182,9 +185,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
                 raise DataError(f"{path} ends inside its header: get the file again.")
             shape = struct.unpack(f">{magic[3]}I", header)
             size = int(np.prod(shape, dtype=object))
-            # MNIST's largest file holds 47 MB: a header that promises more is not believed.
-            if size > 1 << 30:
-                raise DataError(f"{path} says it holds {size:,} bytes: no MNIST file is so large.")
+            _refuse_if_too_large(path, size)
             body = file.read(size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is damaged or cut short ({error}): get the file again.") from None
@@ -216,6 +217,12 @@ def _from_idx_folder(folder: Path) -> Mnist:
     return _checked(arrays, names, source="IDX files")
 
 
+def _refuse_if_too_large(path: Path, size: int) -> None:
+    """Before anything is unpacked: what a file says it holds may be no more than MNIST can be."""
+    if size > LARGEST:
+        raise DataError(f"{path} says it holds {size:,} bytes: no MNIST file is so large.")
+
+
 # --- npz and pickle ----------------------------------------------------------------------
 
 
@@ -223,6 +230,9 @@ def _from_npz(path: Path) -> Mnist:
     keys = dict(zip(IDX_SHA256, ("x_train", "y_train", "x_test", "y_test")))
     try:
         with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} is a single array: an mnist.npz holds four.")
+            _refuse_if_too_large(path, sum(each.file_size for each in file.zip.infolist()))
             missing = [key for key in keys.values() if key not in file]
             if missing:
                 raise DataError(
@@ -230,8 +240,10 @@ def _from_npz(path: Path) -> Mnist:
                     "x_train, y_train, x_test and y_test."
                 )
             arrays = {name: file[key] for name, key in keys.items()}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, TypeError) as error:
-        raise DataError(f"{path} cannot be read as an .npz ({error}).") from None
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
+        raise DataError(f"{path} cannot be read as an .npz ({in_short(error)}).") from None
     return _checked(arrays, dict.fromkeys(keys, path), source=path.name)
 
 
@@ -251,50 +263,82 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in self._ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
+        if name == "encode":
+            return _latin1
         if module.startswith("numpy.core"):  # renamed in NumPy 2
             module = module.replace("numpy.core", "numpy._core")
-        return super().find_class(module, name)
+        found = super().find_class(module, name)
+        # a pickle may set attributes of what it is given: not NumPy's own function's
+        return (lambda *arguments: found(*arguments)) if name == "_frombuffer" else found
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):  # others can take for ever
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, which no array needs")
+    return text.encode("latin1")
+
+
+def _refuse_if_no_few_arrays(data: bytes) -> None:
+    """The tutorial's six arrays take some hundred steps, and remember less than as many values.
+
+    A few bytes of another pickle can ask for gigabytes of memory slots.
+    """
+    for n, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if n > 10_000 or ("PUT" in opcode.name and int(argument) > 10_000):
+            raise pickle.UnpicklingError("it is no pickle of a few arrays")
 
 
 def _from_pickle(path: Path) -> Mnist:
     try:
         with open(path, "rb") as file:
-            data = file.read()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            packed = file.read(2) == b"\x1f\x8b"
+            end = file.seek(0, io.SEEK_END)
+            if packed:  # the last four bytes say how long it is unpacked, if they are true
+                file.seek(-4, io.SEEK_END)
+            _refuse_if_too_large(path, int.from_bytes(file.read(), "little") if packed else end)
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            data = file.read(LARGEST + 1)
+        _refuse_if_too_large(path, len(data))
         if not data:
             raise DataError(f"{path} is empty: get the file again.")
+        _refuse_if_no_few_arrays(data)
         # latin1 is how Python 3 reads the bytes of an array that Python 2 pickled.
         content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
     except DataError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise DataError(
-            f"{path} cannot be read as the tutorial's pickle of arrays ({error})."
+            f"{path} cannot be read as the tutorial's pickle of arrays ({in_short(error)})."
         ) from None
     try:
         (train_x, train_y), (valid_x, valid_y), (test_x, test_y) = content
+        for array in (train_x, train_y, valid_x, valid_y, test_x, test_y):
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fui":
+                raise TypeError("something in it is no array of numbers")
+            _refuse_if_too_large(path, array.nbytes)  # an array can be of more than is there
         arrays = dict(
             zip(
                 IDX_SHA256,
                 (
                     np.concatenate([_bytes_of_floats(train_x), _bytes_of_floats(valid_x)]),
-                    np.concatenate([np.asarray(train_y), np.asarray(valid_y)]),
+                    np.concatenate([train_y, valid_y]),
                     _bytes_of_floats(test_x),
-                    np.asarray(test_y),
+                    test_y,
                 ),
             )
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{path} does not hold the tutorial's three pairs of images and labels ({error})."
+            f"{path} does not hold the tutorial's three pairs of images and labels "
+            f"({in_short(error)})."
         ) from None
     return _checked(arrays, dict.fromkeys(arrays, path), source=path.name)
 
 
 def _bytes_of_floats(rows: np.ndarray) -> np.ndarray:
     """The tutorial's float rows [N, 784] of pixel/256 as the bytes [N, 28, 28] they came from."""
-    pixels = np.asarray(rows, np.float32) * np.float32(256)
+    with np.errstate(over="ignore", invalid="ignore"):  # the next line speaks of it
+        pixels = np.asarray(rows, np.float32) * np.float32(256)
     if not np.isfinite(pixels).all():
         raise ValueError("some pixels are not finite numbers")
     images = pixels.clip(0, 255).astype(np.uint8)
@@ -321,6 +365,8 @@ def _checked(arrays: dict[str, np.ndarray], files: dict[str, Path], source: str)
                 f"{file} holds {len(array):,} {kind} where {expected:,} were expected: "
                 "are the training and test files swapped, or is it another data set?"
             )
+        if array.shape[1:] != IDX_SHAPE[kind]:
+            raise DataError(f"{file} holds {kind} of shape {array.shape[1:]}: MNIST's are 28x28.")
         if array.dtype.kind not in "ui" or array.min() < 0 or array.max() > 255:
             raise DataError(f"{file} holds {array.dtype} {kind} that are no bytes: {NOT_MNIST}")
         if hashlib.sha256(_idx_bytes(array)).hexdigest() != IDX_SHA256[key]:

@@ -26,7 +26,7 @@ from lenet_keras.checkpoint import Checkpoint, variables_of
 from lenet_keras.data import Mnist, Split, load_mnist
 from lenet_keras.devices import alone, building_on, check_devices, fitting_on
 from lenet_keras.distortion import Distort
-from lenet_keras.errors import LenetKerasError
+from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.figures import learning_curve
 from lenet_keras.files import only_writer, whole_file
 from lenet_keras.model import build_lenet5
@@ -472,8 +472,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file can raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{path} cannot be read as a Keras model ({reason})") from None
+        raise RunError(f"{path} cannot be read as a Keras model ({in_short(error)}).") from None
     if (model.input_shape, model.output_shape) != ((None, 28, 28), (None, 10)):
         raise RunError(
             f"{path} is another network: it makes {model.output_shape} of {model.input_shape}, "
