@@ -28,6 +28,7 @@ __all__ = ["FORMATS", "Answer", "Classifier", "ClassifyError", "Picture", "read_
 Picture = Union[np.ndarray, "Image", str, os.PathLike]
 
 LONGEST_SIDE = 4096  # what digit.onnx is made and tested for
+MOST_PIXELS = 50_000_000  # a telephone's best; with the copies of it on the way under a GiB
 # Of Pillow's formats those that people have digits in. (It gives EPS to another program to run.)
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA")
 BATCH_PIXELS = 1 << 20  # pictures of one shape go through the network together, up to this
@@ -71,7 +72,10 @@ class Classifier:
         options.intra_op_num_threads = threads
         try:
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+                path.read_bytes(),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # there is nothing else to try, and it would print that it does
             )
         except OSError as error:
             raise ClassifyError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -156,6 +160,8 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
                 image.draft("L", (LONGEST_SIDE, LONGEST_SIDE))
+                if image.width * image.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError
                 return _grey(image)
     except OSError as error:
         why = error.strerror or "it is not a picture"

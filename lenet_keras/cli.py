@@ -97,6 +97,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--tensorboard", action="store_true", help="also write logs for TensorBoard")
 
+    sweep = commands.add_parser("sweep", help="train many networks that differ, on Ray")
+    sweep.set_defaults(command=_sweep)
+    sweep.add_argument("file", metavar="FILE", help="a TOML file that says what to try")
+    sweep.add_argument(
+        "--out",
+        metavar="DIR",
+        required=True,
+        help="where all goes; the same command again goes on with what was interrupted",
+    )
+    sweep.add_argument(
+        "--address", default="", help="of a Ray cluster (default: this machine's cores)"
+    )
+
     evaluate = commands.add_parser("evaluate", help="count a model's errors")
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument("model", metavar="MODEL", help="a run folder or a .keras file")
@@ -187,6 +200,23 @@ def _train(options: argparse.Namespace) -> int:
             f"this was {recipe.n_epochs}."
         )
     return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from lenet_keras.sweep import sweep
+
+    outcomes = sweep(options.file, options.out, options.address)
+    done = [each for each in outcomes if each.status != "failed"]
+    print(f"\n{'validation':>10} {'test error':>11}  trial, the best first")
+    for each in sorted(done, key=lambda each: each.best_validation_error):
+        early = f" (stopped after epoch {each.epochs})" if each.status == "stopped" else ""
+        errors = f"{each.best_validation_error:>8.2f} % {each.test_error:>9.2f} %"
+        print(f"{errors}  {each.name}{early}")
+    for each in outcomes:
+        if each.status == "failed":
+            print(f"lenet-keras: {each.name} failed: {each.why}", file=sys.stderr)
+    print(f"Everything is in {options.out}: results.csv, sweep.png, trials.")
+    return 1 if len(done) < len(outcomes) else 0
 
 
 def _recognised(path: Path, mnist: Mnist) -> str:

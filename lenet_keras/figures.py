@@ -7,7 +7,7 @@ import html
 import io
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import matplotlib
@@ -26,6 +26,7 @@ __all__ = [
     "learning_curve",
     "misclassified",
     "network",
+    "parallel_coordinates",
     "show",
     "use_style",
 ]
@@ -180,6 +181,47 @@ def learning_curve(history: Sequence[Validation], title: str = "") -> Figure:
         axes.grid(axis="y", alpha=0.3)
     if title:
         figure.suptitle(title)
+    return figure
+
+
+def parallel_coordinates(values: Mapping[str, Sequence], errors: Sequence[float]) -> Figure:
+    """Many trainings at once: an axis for each thing that differs, a line for each training.
+
+    Args:
+        values: name to the value that each training had: numbers, words, or lists of them.
+        errors: in percent, of each; the last axis. The darker a line, the smaller its error.
+    """
+    columns = {**values, "validation error (%)": errors}
+    figure = Figure(figsize=(1.5 + 1.8 * len(columns), 4), layout="constrained")
+    axes, places = figure.subplots(), []
+    for x, column in enumerate(columns.values()):
+        numbers = all(isinstance(value, int | float) for value in column)
+        spread = sorted(column) if numbers else []
+        if (numbers and len(set(column)) > 6) or x == len(columns) - 1:
+            low, high = spread[0], spread[-1]
+            log = low > 0 and high / low > 20
+            scale = math.log if log else float
+            width = scale(high) - scale(low) or 1.0
+            places.append([(scale(value) - scale(low)) / width for value in column])
+            middle = math.sqrt(low * high) if log else (low + high) / 2
+            ticks = {0.0: low, 0.5: middle, 1.0: high} if high > low else {0.0: low}
+        else:  # few values: each has its place
+            each = list(dict.fromkeys(map(str, spread or sorted(map(str, column)))))
+            where = {value: i / max(1, len(each) - 1) for i, value in enumerate(each)}
+            places.append([where[str(value)] for value in column])
+            ticks = {y: value for value, y in where.items()}
+        axes.axvline(x, color=GREY, lw=1)
+        for y, value in ticks.items():
+            text = value if isinstance(value, str) else f"{value:.3g}"
+            axes.annotate(text, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
+    order = np.argsort(errors)[::-1]  # the best on top
+    for rank, i in enumerate(order):
+        best = rank == len(order) - 1
+        colour = ORANGE if best else matplotlib.colormaps["Blues"](0.25 + 0.6 * rank / len(order))
+        axes.plot([place[i] for place in places], color=colour, lw=2.5 if best else 1)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set(yticks=[], ylim=(-0.05, 1.1))
+    axes.spines[:].set_visible(False)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,11 +41,15 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, wait: float = 0.0) -> Iterator[None]:
     """Keep other processes that ask for the same out of a folder, which must be there.
 
     The operating system lets go when the process ends, however it ends, and nothing stays
     behind. Where there is no such lock (Windows, some network drives) this does nothing.
+
+    Args:
+        folder: where.
+        wait: so many seconds, if somebody else has it.
 
     Raises:
         FileError: somebody else has it.
@@ -57,14 +62,20 @@ def only_writer(folder: Path) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileError(
-                f"Another process is writing into {folder}: wait for it, or choose another folder."
-            ) from None
-        except OSError:
-            pass
+        until = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise FileError(
+                        f"Another process is writing into {folder}: wait for it, or choose "
+                        "another folder."
+                    ) from None
+                time.sleep(0.1)
+            except OSError:
+                break
         yield
     finally:
         os.close(handle)

@@ -14,6 +14,7 @@ import platform
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -109,6 +110,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     devices: int = 1,
+    on_validation: Callable[[Validation], None] | None = None,
 ) -> Run:
     """Train LeNet by a recipe, print the tutorial's report, and fill a run folder.
 
@@ -127,6 +129,7 @@ def train(
             is returned as it is.
         tensorboard: also write logs for TensorBoard, into ``run_dir/tensorboard``.
         devices: share every minibatch evenly among the first so many that Keras sees.
+        on_validation: called after each validation of this process.
 
     Returns:
         The run, its model at the best weights.
@@ -176,7 +179,7 @@ def train(
                 )
             checkpoint = Checkpoint.load(folder / "checkpoint.npz")
             _same_training(of, checkpoint.of, folder)
-        return _train(recipe, mnist, folder, of, checkpoint, tensorboard)
+        return _train(recipe, mnist, folder, of, checkpoint, tensorboard, on_validation)
 
 
 def _same_training(asked: dict, there: dict, folder: Path) -> None:
@@ -202,6 +205,7 @@ def _train(
     of: dict,
     checkpoint: Checkpoint | None,
     tensorboard: bool,
+    on_validation: Callable[[Validation], None] | None,
 ) -> Run:
     """The training itself, from the start or from a checkpoint."""
     # In a terminal Keras draws its progress bar; a log gets the report lines alone.
@@ -228,6 +232,8 @@ def _train(
         with whole_file(folder / "history.csv") as path, open(path, "w", newline="") as file:
             rows = [_history_row(*each) for each in history]
             csv.writer(file).writerows([HISTORY_COLUMNS, *rows])
+        if on_validation:
+            on_validation(validation)
 
     print("... building the model", flush=True)
     # scored and kept in float32, as it will be used, whatever it is trained in

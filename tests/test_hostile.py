@@ -332,11 +332,17 @@ def test_a_picture_bomb():
         read_picture(io.BytesIO(png))
 
 
-def test_the_largest_picture_that_is_read_needs_less_than_a_gib():
-    file = io.BytesIO()
-    Image.new("RGBA", (9_400, 9_400)).save(file, "PNG", compress_level=1)
-    with harmless():
-        assert read_picture(io.BytesIO(file.getvalue())).shape == (4096, 4096)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])  # with a colour and a transparency per pixel
+def test_the_largest_picture_that_is_read_needs_less_than_a_gib(kind):
+    for side, taken in ((7071, True), (7072, False)):
+        file, fast = io.BytesIO(), {"compress_level": 1, "lossless": True, "method": 0}
+        Image.new("RGBA", (side, side)).save(file, kind, **fast)
+        with harmless():
+            try:
+                assert read_picture(io.BytesIO(file.getvalue())).shape == (4096, 4096)
+                assert taken
+            except ClassifyError as error:
+                assert "too large a picture" in str(error) and not taken
 
 
 def test_no_other_program_is_asked_to_draw_a_picture():

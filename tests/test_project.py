@@ -32,6 +32,7 @@ ORDER = [
     "onnx_export",
     "classifier",
     "drawing",
+    "sweep",
     "cli",
 ]
 
@@ -88,7 +89,7 @@ def test_the_lock_has_every_dependency_within_its_range_with_hashes():
 
     for requirement in wanted:
         name, low, high = re.fullmatch(
-            r"([a-z0-9-]+)>=([\d.]+)(?:,<([\d.]+))?", requirement
+            r"([a-z0-9-]+)(?:\[[a-z,]+\])?>=([\d.]+)(?:,<([\d.]+))?", requirement
         ).groups()
         assert number(pins[name]) >= number(low), requirement
         assert not high or number(pins[name]) < number(high), requirement
