@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
 
     classify = commands.add_parser("classify", help="read the digit in pictures")
-    classify.set_defaults(command=_classify)
+    classify.set_defaults(command=_classify, wrong_usage=classify.error)
     classify.add_argument(
         "files",
         metavar="FILE",
@@ -134,6 +135,17 @@ def _parser() -> argparse.ArgumentParser:
         help="a picture of one digit, a folder of such pictures, or - for standard input",
     )
     classify.add_argument("--model", metavar="FILE", help="another digit.onnx")
+    classify.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: any number of pictures (.npy and .parquet files too), on every core or a "
+        "cluster, into Parquet files in --out; the same command again does what is left",
+    )
+    classify.add_argument("--out", metavar="DIR", help="where the answers of --engine ray go")
+    classify.add_argument(
+        "--address", default="", help="of a Ray cluster (default: this machine's cores)"
+    )
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
@@ -276,6 +288,11 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
+    in_bulk = options.engine == "ray"
+    if in_bulk != bool(options.out):
+        options.wrong_usage("--engine ray and --out DIR need each other.")
+    if in_bulk:
+        return _classify_in_bulk(options)
     from lenet_keras.classifier import Classifier, ClassifyError, read_picture
 
     classifier = Classifier(options.model)
@@ -325,6 +342,16 @@ def _classify(options: argparse.Namespace) -> int:
             sure = f"{answer.label}  {100 * answer.probability:5.1f} %"
             print(f"{file:{width}}  {sure if answer.has_ink else 'blank'}")
     return 1 if failed else 0
+
+
+def _classify_in_bulk(options: argparse.Namespace) -> int:
+    from lenet_keras.bulk import classify_in_bulk
+
+    began = time.perf_counter()
+    n = classify_in_bulk(options.files, options.out, options.model, options.address)
+    seconds = time.perf_counter() - began
+    print(f"{n:,} pictures in {seconds:.1f} s. The answers are in {options.out}: *.parquet.")
+    return 0
 
 
 def _pictures_of(files: Sequence[str]) -> list[str]:

@@ -32,6 +32,7 @@ ORDER = [
     "onnx_export",
     "classifier",
     "drawing",
+    "bulk",
     "sweep",
     "cli",
 ]

@@ -1,0 +1,295 @@
+"""Digits out of millions of pictures, on Ray Data: folders, Parquet or NumPy files in, Parquet out.
+
+The pictures are cut into shards. A worker reads one shard, a few pictures at a time, and its
+answers become one Parquet file, which appears whole or not at all. So nothing is lost and nothing
+counted twice, whoever is killed when: a shard without its file is done once more.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lenet_keras.classifier import FORMATS, Classifier, ClassifyError, read_picture
+from lenet_keras.errors import LenetKerasError, in_short
+from lenet_keras.files import only_writer, whole_file
+
+__all__ = ["BulkError", "Shard", "classify_in_bulk", "shards_of"]
+
+PICTURE_FILES = 2_000  # in a shard: seconds of work
+ARRAY_PICTURES = 50_000
+AT_ONCE = 500  # pictures of a NumPy file in memory
+
+
+class BulkError(LenetKerasError):
+    """Pictures in bulk cannot be read, or Ray cannot be used."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one worker does at a time, and one file of answers.
+
+    kind: "files" (pictures), "npy" (rows of an array) or "parquet" (a row group).
+    source: of "files" the names, else the one file.
+    start, stop: the rows of an array; of Parquet the row group, once.
+    """
+
+    number: int
+    kind: str
+    source: tuple[str, ...]
+    start: int = 0
+    stop: int = 0
+
+
+def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
+    """Cut pictures into shards, the same ones every time.
+
+    Args:
+        sources: picture files; folders, of which every picture, .npy and .parquet file is taken,
+            in order of name; ``.npy`` files, uint8 [N, H, W]; ``.parquet`` files with a column
+            ``image`` of encoded pictures (PNG and the like; bytes, or a struct with ``bytes``).
+
+    Raises:
+        BulkError: a file is missing or of another kind.
+    """
+    from PIL import Image
+
+    kinds = Image.registered_extensions()
+    endings = {ending for ending, kind in kinds.items() if kind in FORMATS}
+    shards: list[Shard] = []
+    pictures: list[str] = []
+
+    def cut(kind: str, source: Sequence[str], start: int = 0, stop: int = 0) -> None:
+        shards.append(Shard(len(shards), kind, tuple(source), start, stop))
+
+    for source in sources:
+        path = Path(source).resolve()
+        if not path.exists():
+            raise BulkError(f"{source} cannot be read: there is no such file or folder.")
+        files = [path]
+        if path.is_dir():
+            found = {path for path in path.rglob("*") if path.is_file()}
+            files = sorted(f for f in found if f.suffix.lower() in {*endings, ".npy", ".parquet"})
+        for file in files:
+            if file.suffix == ".npy":
+                rows = len(_array(file))
+                for start in range(0, rows, ARRAY_PICTURES):
+                    cut("npy", [str(file)], start, min(rows, start + ARRAY_PICTURES))
+            elif file.suffix == ".parquet":
+                for group in range(_parquet(file).num_row_groups):
+                    cut("parquet", [str(file)], group, group + 1)
+            else:
+                pictures.append(str(file))
+    for i in range(0, len(pictures), PICTURE_FILES):
+        cut("files", pictures[i : i + PICTURE_FILES])
+    return shards
+
+
+def _array(path: Path) -> np.ndarray:
+    """A NumPy file, of which nothing is read yet."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a damaged file can raise anything
+        raise BulkError(f"{path} cannot be read as a NumPy array ({in_short(error)}).") from None
+    if array.dtype != np.uint8 or array.ndim != 3:
+        raise BulkError(f"{path} holds {array.dtype} {list(array.shape)}, not uint8 [N, H, W].")
+    return array
+
+
+def _parquet(path: Path) -> object:
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except Exception as error:
+        raise BulkError(f"{path} cannot be read as Parquet ({in_short(error)}).") from None
+    if "image" not in file.schema_arrow.names:
+        raise BulkError(f"{path} has no column named image.")
+    return file
+
+
+def pictures_of(shard: Shard) -> Iterator[tuple[str, np.ndarray | ClassifyError]]:
+    """A shard's pictures, one after the other: each one's name, and it, or why it is none."""
+
+    def read(file: object) -> np.ndarray | ClassifyError:
+        try:
+            return read_picture(file)
+        except ClassifyError as error:
+            return error
+
+    if shard.kind == "files":
+        for name in shard.source:
+            yield name, read(name)
+        return
+    (source,) = shard.source
+    if shard.kind == "npy":
+        array = _array(Path(source))
+        for start in range(shard.start, shard.stop, AT_ONCE):
+            rows = np.array(array[start : min(start + AT_ONCE, shard.stop)])  # a copy, in memory
+            for i, picture in enumerate(rows, start):
+                yield f"{source}#{i}", picture
+        return
+    file, row = _parquet(Path(source)), 0
+    for group in range(shard.start):
+        row += file.metadata.row_group(group).num_rows
+    columns = [name for name in ("image", "path") if name in file.schema_arrow.names]
+    for batch in file.iter_batches(100, [shard.start], columns):
+        for each in batch.to_pylist():
+            image = each["image"]["bytes"] if isinstance(each["image"], dict) else each["image"]
+            yield each.get("path") or f"{source}#{row}", read(io.BytesIO(image or b""))
+            row += 1
+
+
+class ClassifyShards:
+    """A worker: takes shards, leaves a file of answers for each, says how many there were."""
+
+    def __init__(self, out: Path, model: str | None) -> None:
+        self.out = out
+        self.classifier = Classifier(model, threads=1)  # the other cores have workers of their own
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        shards = [Shard(**json.loads(text)) for text in batch["shard"]]
+        return {"pictures": np.array([self.classify(shard) for shard in shards])}
+
+    def classify(self, shard: Shard) -> int:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        rows: dict[str, list] = {name: [] for name in SCHEMA}
+        good: list[int] = []
+
+        def pictures() -> Iterator[np.ndarray]:
+            for path, picture in pictures_of(shard):
+                refused = isinstance(picture, ClassifyError)
+                for name, value in (("path", path), ("error", str(picture) if refused else None)):
+                    rows[name].append(value)
+                for name in ("label", "probability", "has_ink"):
+                    rows[name].append(None)
+                if not refused:
+                    good.append(len(rows["path"]) - 1)
+                    yield picture
+
+        for i, answer in enumerate(self.classifier.stream(pictures())):
+            rows["label"][good[i]] = answer.label
+            rows["probability"][good[i]] = answer.probability if answer.has_ink else None
+            rows["has_ink"][good[i]] = answer.has_ink
+        schema = pa.schema({name: pa.type_for_alias(kind) for name, kind in SCHEMA.items()})
+        with whole_file(_answers_of(self.out, shard)) as partial:
+            parquet.write_table(pa.table(rows, schema=schema), partial)
+        return len(rows["path"])
+
+
+SCHEMA = {
+    "path": "string",
+    "label": "int8",
+    "probability": "float32",
+    "has_ink": "bool",
+    "error": "string",
+}
+
+
+def _answers_of(out: Path, shard: Shard) -> Path:
+    return out / f"part-{shard.number:06d}.parquet"
+
+
+def classify_in_bulk(
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+    address: str = "",
+) -> int:
+    """Classify any number of pictures, with a worker on every core, in constant memory.
+
+    Args:
+        sources: what ``shards_of`` takes.
+        out: a folder for the answers, ``part-000000.parquet`` and so on, with the columns path
+            (of an array's picture ``file.npy#row``), label (0 to 9), probability, has_ink, and
+            error, a sentence where there is no picture. Null is where there is nothing to say. If
+            it holds answers of the same pictures already, those are kept, and the rest are made.
+        model: another ``digit.onnx``.
+        address: of a Ray cluster whose machines all see the files; without it Ray is started on
+            this machine, and ended at the end.
+
+    Returns:
+        How many pictures it classified now.
+
+    Raises:
+        BulkError: something cannot be read, Ray is missing or does not answer, or the folder
+            holds answers of other pictures.
+        ClassifyError: the model cannot be used.
+        FileError: a file cannot be written, or another process is writing there.
+    """
+    ray = _ray()
+    model = str(Path(model).resolve()) if model is not None else None
+    Classifier(model)
+    shards = shards_of(sources)
+    if not shards:
+        raise BulkError("There are no pictures there.")
+    out = Path(out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with only_writer(out):
+        plan = json.dumps([asdict(shard) for shard in shards])
+        before = out / "shards.json"
+        if before.exists() and before.read_text(encoding="utf-8") != plan:
+            raise BulkError(f"{out} holds the answers of other pictures: choose another folder.")
+        with whole_file(before) as partial:
+            partial.write_text(plan, encoding="utf-8")
+        left = [shard for shard in shards if not _answers_of(out, shard).exists()]
+        if not left:
+            return 0
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        here = {} if address else {"include_dashboard": False}
+        try:
+            ray.init(address=address or "local", **quiet, **here)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            where = f" at {address}" if address else ""
+            raise BulkError(f"Ray{where} does not answer: {in_short(error)}") from None
+        try:
+            return _run(ray, left, out, model)
+        finally:
+            ray.shutdown()
+            for partial in out.glob(".partial-*"):  # of workers that were killed
+                partial.unlink(missing_ok=True)
+
+
+def _ray() -> object:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told that we use it
+    try:
+        import ray.data
+    except ImportError:
+        raise BulkError('Ray is not installed: pip install "lenet-keras[ray]".') from None
+    return ray
+
+
+def _run(ray: object, left: list[Shard], out: Path, model: str | None) -> int:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    workers = max(1, min(len(left), int(ray.cluster_resources().get("CPU", 1))))
+    shards = ray.data.from_items(
+        [{"shard": json.dumps(asdict(shard))} for shard in left], override_num_blocks=len(left)
+    )
+    answers = shards.map_batches(
+        ClassifyShards,
+        fn_constructor_args=(out, model),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+    )
+    done = n_shards = 0
+    bar = sys.stderr.isatty()
+    for row in answers.iter_rows():
+        done, n_shards = done + int(row["pictures"]), n_shards + 1
+        if bar:
+            drawn = "█" * (30 * n_shards // len(left))
+            print(f"\r{drawn:░<30} {done:,} pictures", end="", file=sys.stderr, flush=True)
+    if bar:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    return done

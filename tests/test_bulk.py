@@ -1,0 +1,179 @@
+"""Pictures in bulk: every one is answered once, whatever is killed when."""
+
+import importlib.util
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lenet_keras import Classifier, bulk
+from lenet_keras.bulk import BulkError, ClassifyShards, shards_of
+from lenet_keras.cli import main
+
+pa = pytest.importorskip("pyarrow")
+from pyarrow import parquet  # noqa: E402
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not there")
+
+
+def png(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def sources(digits, tmp_path_factory):
+    """The same 40 digits as pictures, as an array and, in 4 row groups, as Parquet."""
+    folder, images = tmp_path_factory.mktemp("bulk"), digits.test.images[:40]
+    (folder / "pictures").mkdir()
+    for i, image in enumerate(images):
+        (folder / "pictures" / f"{i:02d}.png").write_bytes(png(image))
+    (folder / "pictures" / "40.png").write_bytes(b"no picture")
+    (folder / "pictures" / "notes.txt").write_text("not looked at")
+    np.save(folder / "digits.npy", images)
+    column = [{"bytes": png(image), "path": None} for image in images]
+    parquet.write_table(pa.table({"image": column}), folder / "digits.parquet", row_group_size=10)
+    return folder
+
+
+def answers(folder: Path) -> list[dict]:
+    rows = []
+    for path in sorted(folder.glob("part-*.parquet")):
+        rows += parquet.ParquetFile(path).read().to_pylist()
+    return rows
+
+
+def test_every_way_pictures_come_gives_the_same_answers(sources, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk, "ARRAY_PICTURES", 15)
+    shards = shards_of([sources])
+    assert [(each.kind, each.start, each.stop) for each in shards] == [
+        *(("npy", start, stop) for start, stop in ((0, 15), (15, 30), (30, 40))),
+        *(("parquet", i, i + 1) for i in range(4)),
+        ("files", 0, 0),
+    ]
+    worker = ClassifyShards(tmp_path, None)
+    assert [worker.classify(shard) for shard in shards] == [15, 15, 10, 10, 10, 10, 10, 41]
+    rows = answers(tmp_path)
+    array, table, files = rows[:40], rows[40:80], rows[80:]
+    assert [row["path"] for row in array] == [f"{sources / 'digits.npy'}#{i}" for i in range(40)]
+    assert [row["path"] for row in table] == [
+        f"{sources / 'digits.parquet'}#{i}" for i in range(40)
+    ]
+    assert "40.png is a damaged picture" in files[40]["error"] or "40.png" in files[40]["error"]
+    assert files[40]["label"] is files[40]["has_ink"] is None
+    expected = [(a.label, a.probability) for a in Classifier(threads=1)(digits.test.images[:40])]
+    for some in (array, table, files[:40]):
+        assert [row["label"] for row in some] == [label for label, _ in expected]
+        probabilities = [row["probability"] for row in some]
+        assert probabilities == pytest.approx([p for _, p in expected], abs=1e-6)
+        assert all(row["has_ink"] and row["error"] is None for row in some)
+
+
+def test_a_blank_picture_has_no_label(tmp_path):
+    np.save(tmp_path / "blank.npy", np.zeros((1, 28, 28), np.uint8))
+    (shard,) = shards_of([tmp_path / "blank.npy"])
+    assert ClassifyShards(tmp_path, None).classify(shard) == 1
+    (row,) = answers(tmp_path)
+    assert row["label"] is row["probability"] is None and row["has_ink"] is False
+
+
+def test_what_is_no_pictures_is_a_sentence(tmp_path, capsys):
+    np.save(tmp_path / "floats.npy", np.zeros((3, 28, 28)))
+    (tmp_path / "no.npy").write_bytes(b"\x93NUMPY")
+    (tmp_path / "no.parquet").write_bytes(b"PAR1")
+    parquet.write_table(pa.table({"x": [1]}), tmp_path / "other.parquet")
+    (tmp_path / "empty").mkdir()
+    for name, sentence in {
+        "floats.npy": r"holds float64 \[3, 28, 28\], not uint8",
+        "no.npy": "cannot be read as a NumPy array",
+        "no.parquet": "cannot be read as Parquet",
+        "other.parquet": "no column named image",
+        "missing": "no such file or folder",
+    }.items():
+        with pytest.raises(BulkError, match=sentence):
+            shards_of([tmp_path / name])
+        arguments = ["classify", "--engine", "ray", "--out", str(tmp_path / "out")]
+        assert main([*arguments, str(tmp_path / name)]) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("lenet-keras: ") and err.count("\n") == 1
+    assert main([*arguments, str(tmp_path / "empty")]) == 1
+    assert "There are no pictures there." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    for wrong in (["--engine", "ray", "a.png"], ["--out", "x", "a.png"]):
+        with pytest.raises(SystemExit) as caught:
+            main(["classify", *wrong])
+        assert caught.value.code == 2
+
+
+@needs_ray
+def test_a_worker_is_killed_and_then_the_driver(digits, tmp_path, capsys):
+    """Nothing is lost and nothing is doubled."""
+    n = len(digits.train.images)
+    np.save(tmp_path / "digits.npy", np.tile(digits.train.images, (10, 1, 1)))
+    out = tmp_path / "out"
+    arguments = ["classify", "--engine", "ray", "--out", str(out), str(tmp_path / "digits.npy")]
+    code = (
+        "import sys; from lenet_keras import bulk; from lenet_keras.cli import main; "
+        "bulk.ARRAY_PICTURES = 500; sys.exit(main())"
+    )
+
+    def parts():
+        return len(list(out.glob("part-*")))
+
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments])
+    workers = []
+    try:
+        while parts() < 3 or not workers:
+            assert process.poll() is None
+            workers = workers_of(process.pid)
+            time.sleep(0.02)
+        os.kill(workers[0], signal.SIGKILL)
+        at_kill = parts()
+        while parts() < at_kill + 5:
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    done, all_of_them = parts(), -(-10 * n // 500)
+    assert at_kill < done < all_of_them
+    finished = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr
+    rows = answers(out)
+    assert [row["path"] for row in rows] == [
+        f"{tmp_path / 'digits.npy'}#{i}" for i in range(10 * n)
+    ]
+    assert {path.name[:4] for path in out.iterdir()} == {"part", "shar"}
+    expected = [answer.label for answer in Classifier()(digits.train.images)]
+    assert [row["label"] for row in rows] == 10 * expected
+    assert main(arguments) == 1  # cut into other shards: other pictures, as far as it can tell
+    assert "answers of other pictures" in capsys.readouterr().err
+
+
+def workers_of(pid: int) -> list[int]:
+    """Ray's actors among the descendants of a process."""
+    parents, found = {}, []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if b"MapWorker" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except (OSError, ValueError, IndexError):
+            continue
+
+    def descends(child: int) -> bool:
+        while child in parents and child != pid:
+            child = parents[child]
+        return child == pid
+
+    return [each for each in found if descends(each)]
