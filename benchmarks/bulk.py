@@ -101,8 +101,8 @@ def main(n: int = 1_000_000) -> None:
         for what, count, seconds in rows:
             print(f"| {what} | {count:,} | {seconds:.1f} | {count / seconds:,.0f} |")
         print(
-            f"\nOf {len(labels):,} answers {100 * np.mean(labels != truth):.2f} % are wrong. Largest "
-            f"worker: {peak.mib['worker']:.0f} MiB; driver: {peak.mib['driver']:.0f} MiB."
+            f"\nOf {len(labels):,} answers {100 * np.mean(labels != truth):.2f} % are wrong. "
+            f"Largest worker: {peak.mib['worker']:.0f} MiB; driver: {peak.mib['driver']:.0f} MiB."
         )
 
 

@@ -7,6 +7,7 @@ counted twice, whoever is killed when: a shard without its file is done once mor
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
@@ -148,43 +149,48 @@ def pictures_of(shard: Shard) -> Iterator[tuple[str, np.ndarray | ClassifyError]
             row += 1
 
 
-class ClassifyShards:
-    """A worker: takes shards, leaves a file of answers for each, says how many there were."""
+@functools.cache
+def _classifier(model: str | None) -> Classifier:
+    return Classifier(model, threads=1)  # the other cores have workers of their own
 
-    def __init__(self, out: Path, model: str | None) -> None:
-        self.out = out
-        self.classifier = Classifier(model, threads=1)  # the other cores have workers of their own
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        shards = [Shard(**json.loads(text)) for text in batch["shard"]]
-        return {"pictures": np.array([self.classify(shard) for shard in shards])}
+def classify_shard(shard: Shard, out: Path, model: str | None = None) -> int:
+    """Leave a file of answers for a shard, and say how many they are."""
+    import pyarrow as pa
+    from pyarrow import parquet
 
-    def classify(self, shard: Shard) -> int:
-        import pyarrow as pa
-        from pyarrow import parquet
+    rows: dict[str, list] = {name: [] for name in SCHEMA}
+    good: list[int] = []
 
-        rows: dict[str, list] = {name: [] for name in SCHEMA}
-        good: list[int] = []
+    def pictures() -> Iterator[np.ndarray]:
+        for path, picture in pictures_of(shard):
+            refused = isinstance(picture, ClassifyError)
+            for name, value in (("path", path), ("error", str(picture) if refused else None)):
+                rows[name].append(value)
+            for name in ("label", "probability", "has_ink"):
+                rows[name].append(None)
+            if not refused:
+                good.append(len(rows["path"]) - 1)
+                yield picture
 
-        def pictures() -> Iterator[np.ndarray]:
-            for path, picture in pictures_of(shard):
-                refused = isinstance(picture, ClassifyError)
-                for name, value in (("path", path), ("error", str(picture) if refused else None)):
-                    rows[name].append(value)
-                for name in ("label", "probability", "has_ink"):
-                    rows[name].append(None)
-                if not refused:
-                    good.append(len(rows["path"]) - 1)
-                    yield picture
+    for i, answer in enumerate(_classifier(model).stream(pictures())):
+        rows["label"][good[i]] = answer.label
+        rows["probability"][good[i]] = answer.probability if answer.has_ink else None
+        rows["has_ink"][good[i]] = answer.has_ink
+    schema = pa.schema({name: pa.type_for_alias(kind) for name, kind in SCHEMA.items()})
+    with whole_file(_answers_of(out, shard)) as partial:
+        parquet.write_table(pa.table(rows, schema=schema), partial)
+    return len(rows["path"])
 
-        for i, answer in enumerate(self.classifier.stream(pictures())):
-            rows["label"][good[i]] = answer.label
-            rows["probability"][good[i]] = answer.probability if answer.has_ink else None
-            rows["has_ink"][good[i]] = answer.has_ink
-        schema = pa.schema({name: pa.type_for_alias(kind) for name, kind in SCHEMA.items()})
-        with whole_file(_answers_of(self.out, shard)) as partial:
-            parquet.write_table(pa.table(rows, schema=schema), partial)
-        return len(rows["path"])
+
+class Worker:
+    """One of Ray's: the model stays in its memory from shard to shard."""
+
+    def __call__(self, tasks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        counts = []
+        for task in map(json.loads, tasks["task"]):
+            counts.append(classify_shard(Shard(**task["shard"]), Path(task["out"]), task["model"]))
+        return {"pictures": np.array(counts)}
 
 
 SCHEMA = {
@@ -261,7 +267,8 @@ def classify_in_bulk(
 
 
 def _ray() -> object:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told that we use it
+    # nobody is told that we use it, and its own notes stay away
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     try:
         import ray.data
     except ImportError:
@@ -274,14 +281,12 @@ def _run(ray: object, left: list[Shard], out: Path, model: str | None) -> int:
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     workers = max(1, min(len(left), int(ray.cluster_resources().get("CPU", 1))))
-    shards = ray.data.from_items(
-        [{"shard": json.dumps(asdict(shard))} for shard in left], override_num_blocks=len(left)
-    )
-    answers = shards.map_batches(
-        ClassifyShards,
-        fn_constructor_args=(out, model),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=workers),
+    tasks = [
+        {"task": json.dumps({"shard": asdict(shard), "out": str(out), "model": model})}
+        for shard in left
+    ]
+    answers = ray.data.from_items(tasks, override_num_blocks=len(left)).map_batches(
+        Worker, batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers)
     )
     done = n_shards = 0
     bar = sys.stderr.isatty()

@@ -50,10 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: what trains, starts processes or opens a browser comes last."""
     slow = (
         "test_onnx_export",
+        "test_load",
+        "test_hostile",
         "test_cli",
         "test_training",
-        "test_resume",
+        "test_checkpoint",
+        "test_devices",
         "test_apps",
         "test_drawing",
+        "test_bulk",
+        "test_sweep",
     )
     items.sort(key=lambda item: slow.index(item.path.stem) if item.path.stem in slow else -1)
