@@ -139,6 +139,32 @@ def test_the_readmes_studies_are_the_committed_runs(recipe):
         assert cell == f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_readmes_speeds_are_the_measured_ones(page):
+    measured = (ROOT / "benchmarks/results/training.md").read_text()
+    rows = [line.split("|")[1:] for line in measured.splitlines() if line.count("|") == 8]
+    times = {tuple(cell.strip() for cell in row[1:3]): row for row in rows}
+    readme = (ROOT / page).read_text()
+    table = re.search(r"median \| fastest \||中位数 \| 最快 \|", readme)
+    lines = readme[table.end() :].splitlines()[2:9]
+    assert len({tuple(cell.strip() for cell in line.split("|")[2:4]) for line in lines}) == 7
+    for line in lines:
+        assert tuple(cell.strip() for cell in line.split("|")[2:4]) in times, line
+    (share,) = re.findall(r"(\d+) % of the rate|速率的 (\d+) %", readme)
+    ours = next(row for row in rows if row[0].strip() == "ours")
+    assert ours[5].strip() == f"{''.join(share)} %"
+    million = re.search(
+        r"1,000,000 \| ([\d.]+) ", (ROOT / "benchmarks/results/bulk.md").read_text()
+    )
+    assert f" {float(million[1]):.0f} " in readme
+
+
+def test_the_readmes_say_what_is_where():
+    for page in ("README.md", "README.zh.md"):
+        named = re.findall(r"^lenet_keras/(\w+)\.py ", (ROOT / page).read_text(), re.M)
+        assert named == ORDER
+
+
 def test_the_readmes_model_sizes_are_the_files():
     readme = (ROOT / "README.md").read_text()
     for name in ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx"):
@@ -165,6 +191,9 @@ def test_the_readmes_model_errors_are_what_they_do(mnist):
     [
         "README.md",
         "README.zh.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/reliability.md",
         "benchmarks/README.md",
         "export/MODEL_CARD.md",
         *(f"export/{app}/README.md" for app in ("python", "node", "web")),
