@@ -44,6 +44,7 @@ class _QuietTensorFlow:
             os.dup2(notes.fileno(), 2)
             try:
                 execute(module)
+                module.config.list_physical_devices()  # its search for GPUs is noisy too
             except BaseException:
                 notes.seek(0)
                 os.write(stderr, notes.read())

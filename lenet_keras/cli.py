@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import dataclasses
 import json
 import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -155,8 +153,8 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options: argparse.Namespace) -> int:
     if options.resume and not options.out:
         options.wrong_usage("--resume needs --out: which folder's training?")
-    with _quiet_start():
-        from lenet_keras import training
+    from lenet_keras import training
+
     mnist = load_mnist(options.data)
     recipe = RECIPES[options.recipe]
     print(_data_line(mnist))
@@ -185,11 +183,10 @@ def _train(options: argparse.Namespace) -> int:
 
     error, n_test = run.record["result"]["test_error"], len(mnist.test.labels)
     files = ["model.keras", "history.csv", "run.json", "curve.png"]
-    with _quiet_start():
-        from lenet_keras.onnx_export import ExportError, write_lenet5
+    from lenet_keras.onnx_export import ExportError, write_lenet5
+
     try:
-        with _quiet_start():
-            path = write_lenet5(run)
+        path = write_lenet5(run)
     except ExportError as why:  # the run is whole without it
         print(f"\nThere is no lenet5.onnx: {why}")
     else:
@@ -248,8 +245,8 @@ def _recognised(path: Path, mnist: Mnist) -> str:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    with _quiet_start():
-        from lenet_keras.training import load_model, zero_one_loss
+    from lenet_keras.training import load_model, zero_one_loss
+
     model = load_model(options.model)
     mnist = load_mnist(options.data)
     errors = {
@@ -269,10 +266,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     mnist = load_mnist(options.data)
-    with _quiet_start():
-        from lenet_keras.onnx_export import export
+    from lenet_keras.onnx_export import export
 
-        report = export(options.run, options.to, mnist, options.digit)
+    report = export(options.run, options.to, mnist, options.digit)
     print(f"Against Keras on {_digits_of(mnist)}, the {len(mnist.test.labels):,} for testing:\n")
     print(
         f"{'':18}{'bytes':>10}{'largest difference':>22}{'other labels':>14}{'test error':>13}"
@@ -404,28 +400,3 @@ _positive.__name__, _seed.__name__ = "positive whole number", "seed (0 to 429496
 
 def _show_warning(message: Warning | str, *_: object) -> None:
     print(f"lenet-keras: {message}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Hide what TensorFlow's native code writes while it loads, unless loading fails.
-
-    It notes CPU features and absent GPUs straight to file descriptor 2, out of Python's reach.
-    """
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-            import keras
-
-            with contextlib.suppress(AttributeError):  # Keras on torch lists no devices
-                keras.distribution.list_devices()  # the search for GPUs is noisy too
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
