@@ -272,7 +272,7 @@ def _ray() -> object:
     try:
         import ray.data
     except ImportError:
-        raise BulkError('Ray is not installed: pip install "lenet-keras[ray]".') from None
+        raise BulkError('Ray is not installed: pip install "ray[data,tune]".') from None
     return ray
 
 

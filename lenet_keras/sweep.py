@@ -29,6 +29,7 @@ import math
 import os
 import random
 import re
+import shutil
 import sys
 import tempfile
 import tomllib
@@ -299,7 +300,7 @@ def _ray() -> object:
     try:
         import ray.tune
     except ImportError:
-        raise SweepError('Ray is not installed: pip install "lenet-keras[ray]".') from None
+        raise SweepError('Ray is not installed: pip install "ray[data,tune]".') from None
     return ray
 
 
@@ -399,7 +400,8 @@ def _table(tune: object, asked: Sweep, epochs: list[int]) -> object:
         drawn = done = 0
 
         def _draw(self, *lines: str) -> None:
-            rows = list(running.values()) if live else []
+            width = shutil.get_terminal_size().columns - 1  # a longer row would take two lines
+            rows = [row[:width] for row in running.values()] if live else []
             up = f"\x1b[{self.drawn}A\x1b[J" if self.drawn else ""
             print(up + "".join(f"{row}\n" for row in (*lines, *rows)), end="", flush=True)
             self.drawn = len(rows)

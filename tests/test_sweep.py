@@ -164,7 +164,7 @@ def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray.tune", None)
     (tmp_path / "sweep.toml").write_text(SMALL)
     assert main(["sweep", str(tmp_path / "sweep.toml"), "--out", str(tmp_path / "out")]) == 1
-    assert 'pip install "lenet-keras[ray]"' in capsys.readouterr().err
+    assert 'pip install "ray[data,tune]"' in capsys.readouterr().err
 
 
 @needs_ray
