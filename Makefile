@@ -39,7 +39,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/training.py
 
 test: .venv/ready
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval --nbval-current-env notebooks/*.ipynb
 

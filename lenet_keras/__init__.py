@@ -32,9 +32,10 @@ class _QuietTensorFlow:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None:
-            execute = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: self._quietly(execute, module)
+        if spec is not None and spec.loader is not None:
+            loader = spec.loader
+            execute = loader.exec_module
+            loader.exec_module = lambda module: self._quietly(execute, module)  # type: ignore[method-assign]
         return spec
 
     @staticmethod

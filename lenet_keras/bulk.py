@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def _array(path: Path) -> np.ndarray:
     return array
 
 
-def _parquet(path: Path) -> object:
+def _parquet(path: Path) -> Any:
     from pyarrow import parquet
 
     try:
@@ -120,7 +121,7 @@ def _parquet(path: Path) -> object:
 def pictures_of(shard: Shard) -> Iterator[tuple[str, np.ndarray | ClassifyError]]:
     """A shard's pictures, one after the other: each one's name, and it, or why it is none."""
 
-    def read(file: object) -> np.ndarray | ClassifyError:
+    def read(file: Any) -> np.ndarray | ClassifyError:
         try:
             return read_picture(file)
         except ClassifyError as error:
@@ -164,12 +165,12 @@ def classify_shard(shard: Shard, out: Path, model: str | None = None) -> int:
 
     def pictures() -> Iterator[np.ndarray]:
         for path, picture in pictures_of(shard):
-            refused = isinstance(picture, ClassifyError)
-            for name, value in (("path", path), ("error", str(picture) if refused else None)):
-                rows[name].append(value)
-            for name in ("label", "probability", "has_ink"):
+            for name in SCHEMA:
                 rows[name].append(None)
-            if not refused:
+            rows["path"][-1] = path
+            if isinstance(picture, ClassifyError):
+                rows["error"][-1] = str(picture)
+            else:
                 good.append(len(rows["path"]) - 1)
                 yield picture
 
@@ -266,7 +267,7 @@ def classify_in_bulk(
                 partial.unlink(missing_ok=True)
 
 
-def _ray() -> object:
+def _ray() -> Any:
     # nobody is told that we use it, and its own notes stay away
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     try:
@@ -276,7 +277,7 @@ def _ray() -> object:
     return ray
 
 
-def _run(ray: object, left: list[Shard], out: Path, model: str | None) -> int:
+def _run(ray: Any, left: list[Shard], out: Path, model: str | None) -> int:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)

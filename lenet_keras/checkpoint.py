@@ -11,6 +11,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ class Checkpoint:
         """Write it whole or not at all."""
         history = [[*dataclasses.astuple(validation), s] for validation, s in self.history]
         facts = {"of": self.of, "history": history, "latest": len(self.latest)}
-        arrays = {"facts": np.array(json.dumps(facts))}
+        arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
         groups = {"variable": self.variables, "best": self.best}
         groups |= {f"latest {age}": weights for age, weights in enumerate(self.latest)}
         for group, values in groups.items():

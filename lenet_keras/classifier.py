@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, Union
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeGuard, Union, cast
 
 import numpy as np
 import onnxruntime
@@ -102,7 +102,8 @@ class Classifier:
         """
         one = isinstance(pictures, (str, os.PathLike)) or _is_image(pictures)
         one = one or (isinstance(pictures, np.ndarray) and pictures.ndim != 3)
-        answers = list(self.stream([pictures] if one else pictures))
+        several = cast("Iterable[Picture]", [pictures] if one else pictures)
+        answers = list(self.stream(several))
         return answers[0] if one else answers
 
     def stream(self, pictures: Iterable[Picture]) -> Iterator[Answer]:
@@ -186,7 +187,7 @@ def _grey(image: Image) -> np.ndarray:
     return np.asarray(image.convert("L"))
 
 
-def _is_image(picture: object) -> bool:
+def _is_image(picture: object) -> TypeGuard[Image]:
     # without importing Pillow for those who only have arrays
     return hasattr(picture, "getbbox") and hasattr(picture, "convert")
 

@@ -30,7 +30,7 @@ WIPE = "\r\x1b[K"  # clears a terminal's line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 for a failure; argparse exits with 2 for wrong usage."""
     options = _parser().parse_args(arguments)
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     code, sentence = 1, None
     try:
         code = options.command(options)

@@ -25,6 +25,7 @@ import pickletools
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -208,12 +209,12 @@ def _idx_bytes(array: np.ndarray) -> bytes:
 def _from_idx_folder(folder: Path) -> Mnist:
     arrays, names = {}, {}
     for key in IDX_SHA256:
-        names[key] = next((p for p in (folder / key, folder / f"{key}.gz") if p.exists()), None)
-        if names[key] is None:
+        found = next((p for p in (folder / key, folder / f"{key}.gz") if p.exists()), None)
+        if found is None:
             raise DataError(
                 f"{folder} holds neither {key} nor {key}.gz: all four MNIST files must be there."
             )
-        arrays[key] = read_idx(names[key])
+        names[key], arrays[key] = found, read_idx(found)
     return _checked(arrays, names, source="IDX files")
 
 
@@ -232,6 +233,7 @@ def _from_npz(path: Path) -> Mnist:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} is a single array: an mnist.npz holds four.")
+            assert file.zip  # it is open
             _refuse_if_too_large(path, sum(each.file_size for each in file.zip.infolist()))
             missing = [key for key in keys.values() if key not in file]
             if missing:
@@ -284,7 +286,7 @@ def _refuse_if_no_few_arrays(data: bytes) -> None:
     A few bytes of another pickle can ask for gigabytes of memory slots.
     """
     for n, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if n > 10_000 or ("PUT" in opcode.name and int(argument) > 10_000):
+        if n > 10_000 or ("PUT" in opcode.name and int(argument or 0) > 10_000):
             raise pickle.UnpicklingError("it is no pickle of a few arrays")
 
 
@@ -350,7 +352,7 @@ def _bytes_of_floats(rows: np.ndarray) -> np.ndarray:
 # --- what every container has in common --------------------------------------------------
 
 
-def _checked(arrays: dict[str, np.ndarray], files: dict[str, Path], source: str) -> Mnist:
+def _checked(arrays: dict[str, np.ndarray], files: Mapping[str, Path | str], source: str) -> Mnist:
     """The four arrays as MNIST, once their shapes, ranges and digests are MNIST's."""
     for key, array in arrays.items():
         file, kind = files[key], key.split("-")[1]
@@ -463,8 +465,8 @@ def _as_mnist_made_it(digit: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
     box = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = (max(1, round(side * 20 / max(box.shape))) for side in box.shape)
-    ink = Image.fromarray(box.astype(np.float32) * (255 / 16))
-    ink = np.asarray(ink.resize((width, height), Image.Resampling.BICUBIC)).clip(0, 255)
+    drawn = Image.fromarray(box.astype(np.float32) * (255 / 16))
+    ink = np.asarray(drawn.resize((width, height), Image.Resampling.BICUBIC)).clip(0, 255)
 
     centre_y = np.average(np.arange(height), weights=ink.sum(axis=1))
     centre_x = np.average(np.arange(width), weights=ink.sum(axis=0))

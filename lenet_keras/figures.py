@@ -44,7 +44,7 @@ def use_style() -> None:
             "figure.facecolor": "white",  # opaque, so that it also reads on a dark page
             "figure.constrained_layout.use": True,
             "figure.figsize": (8, 3.6),
-            "axes.prop_cycle": matplotlib.cycler(
+            "axes.prop_cycle": matplotlib.cycler(  # type: ignore[attr-defined]
                 color=[BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, GREY]
             ),
             "axes.spines.top": False,
@@ -251,7 +251,7 @@ def network(model: keras.Model) -> Figure:
         }[kind]
         stages.append([layer.name, shape, action, layer.count_params()])
 
-    figure = Figure(figsize=(10.5, 3.2), layout="none")
+    figure = Figure(figsize=(10.5, 3.2), layout="none")  # type: ignore[arg-type]
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 105), ylim=(-9, 23), aspect="equal")
     axes.axis("off")

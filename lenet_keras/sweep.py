@@ -33,10 +33,10 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import LenetKerasError, in_short
@@ -111,7 +111,7 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
     except (ValueError, RecursionError) as error:
         raise SweepError(f"{path} is no TOML: {in_short(error)}.") from None
 
-    def take(key: str, default: object, fits: object, expected: str) -> object:
+    def take(key: str, default: object, fits: Callable[[Any], bool], expected: str) -> Any:
         value = asked.pop(key, default)
         if not fits(value):
             raise SweepError(f"{path}: {key} must be {expected}.")
@@ -134,15 +134,15 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
         )
     if isinstance(sources, list):
         fields = {"data": sources, **fields}
-    recipe = RECIPES[recipe]
+    base = RECIPES[recipe]
     for name, values in fields.items():
-        _check_field(path, name, values, recipe, search)
+        _check_field(path, name, values, base, search)
     trials = _random(fields, n, seed) if search == "random" else _grid(path, fields)
     data = sources if isinstance(sources, str) else sources[0]
-    return Sweep(recipe, tuple(trials), data, scheduler == "asha", threads, text)
+    return Sweep(base, tuple(trials), data, scheduler == "asha", threads, text)
 
 
-def _in(values: Sequence[str]) -> object:
+def _in(values: Collection[str]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and value in values
 
 
@@ -156,15 +156,17 @@ def _sources(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _check_field(path: Path, name: str, values: object, recipe: Recipe, search: str) -> None:
+def _check_field(path: Path, name: str, values: Any, recipe: Recipe, search: str) -> None:
     """A sentence if a recipe has no such field, or it cannot have these values."""
-    known = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(Recipe)}
+    known: dict[str, Any] = {
+        field.name: getattr(recipe, field.name) for field in dataclasses.fields(Recipe)
+    }
     known |= {f"distortion.{k}": v for k, v in dataclasses.asdict(Distortion()).items()}
-    known |= {"data": "auto"}
+    known["data"] = "auto"
     if name not in known or name in ("name", "distortion"):
         raise SweepError(f"{path}: a recipe has no field {in_short(KeyError(name))}.")
 
-    def fits(value: object) -> bool:
+    def fits(value: Any) -> bool:
         default = known[name]
         if isinstance(default, tuple):
             return isinstance(value, list) and len(value) == 2 and all(map(_count, value))
@@ -173,10 +175,10 @@ def _check_field(path: Path, name: str, values: object, recipe: Recipe, search: 
         return type(value) is type(default)
 
     if isinstance(values, dict):
-        low, high, log = (values.get(key) for key in ("low", "high", "log"))
+        low, high, log = values.get("low"), values.get("high"), values.get("log")
         right = set(values) <= {"low", "high", "log"} and log in (None, True, False)
-        right = right and fits(low) and fits(high) and type(low) in (int, float) and low < high
-        if not right or (log and low <= 0):
+        right = right and fits(low) and fits(high) and type(low) in (int, float)
+        if not (right and low < high) or (log and low <= 0):  # type: ignore[operator]
             raise SweepError(
                 f"{path}: {name} = {{ low = ..., high = ... }} needs two numbers such as the field "
                 "has, the lower one first, above 0 where log = true."
@@ -238,7 +240,9 @@ def name_of(number: int, changes: dict) -> str:
     return ",".join(words)[:100]
 
 
-def sweep(path: str | os.PathLike[str], out: str | os.PathLike[str], address: str = "") -> list:
+def sweep(
+    path: str | os.PathLike[str], out: str | os.PathLike[str], address: str = ""
+) -> list[Outcome]:
     """Run every trial of a sweep, as many at once as the machines have room for.
 
     The folder gets ``sweep.toml``, ``trials/`` with a run folder for each, ``results.csv`` with a
@@ -293,7 +297,7 @@ def _left(asked: Sweep, out: Path) -> list[int]:
     return [n for n, each in enumerate(status) if each in again]
 
 
-def _ray() -> object:
+def _ray() -> Any:
     # nobody is told that we use it, and its own tables and boxes stay away
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AIR_NEW_OUTPUT": "0"}
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
@@ -304,7 +308,7 @@ def _ray() -> object:
     return ray
 
 
-def _start(ray: object, address: str, threads: int) -> None:
+def _start(ray: Any, address: str, threads: int) -> None:
     # trials that each take all cores would stand in one another's way
     some = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
     some |= {"OMP_NUM_THREADS": str(threads), "RAY_CHDIR_TO_TRIAL_DIR": "0"}
@@ -346,7 +350,8 @@ def _run_trials(
             ),
         )
         results = tuner.fit()
-    return {each.config["number"]: in_short(each.error) for each in results if each.error}
+    ended = [results[i] for i in range(len(results))]
+    return {each.config["number"]: in_short(each.error) for each in ended if each.error}  # type: ignore[index]
 
 
 def _trial(config: dict, asked: Sweep, mnists: dict[str, Mnist], out: Path) -> None:
@@ -391,12 +396,12 @@ def _history(folder: Path) -> list[dict]:
         return []
 
 
-def _table(tune: object, asked: Sweep, epochs: list[int]) -> object:
+def _table(tune: Any, asked: Sweep, epochs: list[int]) -> Any:
     """A callback of Tune's: a line for every trial that ends; in a terminal, those that run too."""
     live = sys.stdout.isatty()
     running: dict[int, str] = {}
 
-    class Table(tune.Callback):
+    class Table(tune.Callback):  # type: ignore[name-defined]
         drawn = done = 0
 
         def _draw(self, *lines: str) -> None:
@@ -436,18 +441,19 @@ def _outcome(out: Path, number: int, changes: dict, died: dict[int, str]) -> Out
         seconds = record["wall_seconds"]
         return Outcome(name, changes, "finished", record["epochs"], seconds=seconds, **errors)
     rows = _history(folder)
-    some = {"epochs": int(rows[-1]["epoch"]), "seconds": float(rows[-1]["seconds"])} if rows else {}
+    so_far = Outcome(name, changes, "stopped")
+    if rows:
+        epochs, seconds = int(rows[-1]["epoch"]), float(rows[-1]["seconds"])
+        so_far = dataclasses.replace(so_far, epochs=epochs, seconds=seconds)
     why = died.get(number, "")
     if (folder / "failed.txt").exists():
         why = (folder / "failed.txt").read_text(encoding="utf-8")
     if why:
-        return Outcome(name, changes, "failed", why=why, **some)
+        return dataclasses.replace(so_far, status="failed", why=why)
     best = min((float(row["validation_error"]) for row in rows), default=math.nan)
     tested = [float(row["test_error"]) for row in rows if row["test_error"]]
     test_error = tested[-1] if tested else math.nan
-    return Outcome(
-        name, changes, "stopped", best_validation_error=best, test_error=test_error, **some
-    )
+    return dataclasses.replace(so_far, best_validation_error=best, test_error=test_error)
 
 
 def _write_results(out: Path, outcomes: list[Outcome]) -> None:
@@ -459,9 +465,9 @@ def _write_results(out: Path, outcomes: list[Outcome]) -> None:
         writer = csv.writer(file)
         writer.writerow(["trial", "status", *names, *figures])
         for each in outcomes:
-            values = [each.changes.get(name) for name in names]
-            values += [getattr(each, figure) for figure in figures]
-            row = ["" if value != value else value for value in values]  # NaN is not itself
+            cells = [each.changes[name] for name in names]
+            cells += [getattr(each, figure) for figure in figures]
+            row = ["" if cell != cell else cell for cell in cells]  # NaN is not itself
             writer.writerow([each.name, each.status, *row])
     done = [each for each in outcomes if each.status != "failed"]
     swept = [name for name in names if len({json.dumps(o.changes[name]) for o in outcomes}) > 1]

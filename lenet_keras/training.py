@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -299,15 +299,15 @@ def _train(
     seconds = elapsed()
     model.set_weights(best_weights)
 
-    result = {
+    result: dict[str, Any] = {
         "best_validation_error": _percent(stopping.best_validation_error),
         "best_iteration": stopping.best_iteration,
         "test_error": _percent(stopping.test_error),
     }
     print("Optimization complete.")
     print(
-        "Best validation score of {best_validation_error:f} % obtained at iteration "
-        "{best_iteration}, with test performance {test_error:f} %".format(**result)
+        f"Best validation score of {result['best_validation_error']:f} % obtained at iteration "
+        f"{result['best_iteration']}, with test performance {result['test_error']:f} %"
     )
     print(f"The code ran for {seconds / 60:.2f}m", file=sys.stderr)
 
@@ -370,7 +370,7 @@ def evaluate_lenet5(
         TUTORIAL,
         learning_rate=learning_rate,
         n_epochs=n_epochs,
-        nkerns=tuple(nkerns),
+        nkerns=(nkerns[0], nkerns[1]),
         batch_size=batch_size,
     )
     return train(recipe, load_mnist(dataset), new_run_dir(recipe))
