@@ -97,4 +97,4 @@ class DrawingPad(anywidget.AnyWidget):
 
     @traitlets.observe("picture")
     def _read(self, change: dict) -> None:
-        (self.answer,) = self._classifier.stream([change["new"]])
+        self.answer = self._classifier(change["new"])  # type: ignore[assignment]

@@ -250,8 +250,8 @@ function show() {
   tiles($("saw"), 1, 28, 1, (i) => GREYS[result?.normalized[i] ?? 0]);
   // each layer in its own measure: its largest value has the full colour
   const shade = (values) => {
-    const most = values ? values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9) : 1;
-    return (i) => ramp[Math.round(255 + 255 * (values ? values[i] / most : 0))];
+    const most = values ? values.reduce((most, value) => Math.max(most, value), 1e-9) : 1;
+    return (i) => ramp[Math.round(values ? (255 * values[i]) / most : 0)];
   };
   tiles($("conv1"), 20, 12, between.matches ? 10 : 5, shade(read?.maps[0].values));
   tiles($("conv2"), 50, 4, between.matches ? 25 : 10, shade(read?.maps[1].values));
@@ -275,17 +275,16 @@ function tiles(canvas, count, side, columns, colourOf) {
 
 const GREYS = Uint32Array.from({ length: 256 }, (_, grey) => 0xff000000 | (grey * 0x010101));
 
-/** 511 colours from -1 over 0 to 1, in steps that look even: the browser mixes them in OKLab. */
+/** 256 colours from 0 to 1, in steps that look even: the browser mixes them in OKLab. */
 function newRamp() {
   const style = getComputedStyle(document.documentElement);
-  const [low, zero, high] = ["low", "zero", "high"].map((end) => style.getPropertyValue(`--${end}`));
-  const context = sheet(document.createElement("canvas"), 511, 1);
-  for (let i = -255; i <= 255; i++) {
-    const share = (100 * Math.abs(i)) / 255;
-    context.fillStyle = `color-mix(in oklab, ${i < 0 ? low : high} ${share}%, ${zero})`;
-    context.fillRect(i + 255, 0, 1, 1);
+  const [zero, high] = ["zero", "high"].map((end) => style.getPropertyValue(`--${end}`));
+  const context = sheet(document.createElement("canvas"), 256, 1);
+  for (let i = 0; i < 256; i++) {
+    context.fillStyle = `color-mix(in oklab, ${high} ${(100 * i) / 255}%, ${zero})`;
+    context.fillRect(i, 0, 1, 1);
   }
-  return new Uint32Array(context.getImageData(0, 0, 511, 1).data.buffer);
+  return new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer);
 }
 
 let ramp = newRamp();
