@@ -8,6 +8,7 @@ counted twice, whoever is killed when: a shard without its file is done once mor
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import json
 import logging
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from lenet_keras.classifier import FORMATS, Classifier, ClassifyError, read_picture
+from lenet_keras.cluster import connected, need_ray
 from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.files import only_writer, whole_file
 
@@ -32,7 +34,7 @@ AT_ONCE = 500  # pictures of a NumPy file in memory
 
 
 class BulkError(LenetKerasError):
-    """Pictures in bulk cannot be read, or Ray cannot be used."""
+    """Pictures in bulk cannot be read, or the folder holds answers of others."""
 
 
 @dataclass(frozen=True)
@@ -229,12 +231,12 @@ def classify_in_bulk(
         How many pictures it classified now.
 
     Raises:
-        BulkError: something cannot be read, Ray is missing or does not answer, or the folder
-            holds answers of other pictures.
+        BulkError: something cannot be read, or the folder holds answers of other pictures.
+        ClusterError: Ray is missing, or nobody answers at the address.
         ClassifyError: the model cannot be used.
         FileError: a file cannot be written, or another process is writing there.
     """
-    ray = _ray()
+    need_ray()
     model = str(Path(model).resolve()) if model is not None else None
     Classifier(model)
     shards = shards_of(sources)
@@ -252,32 +254,16 @@ def classify_in_bulk(
         left = [shard for shard in shards if not _answers_of(out, shard).exists()]
         if not left:
             return 0
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        here = {} if address else {"include_dashboard": False}
         try:
-            ray.init(address=address or "local", **quiet, **here)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = f" at {address}" if address else ""
-            raise BulkError(f"Ray{where} does not answer: {in_short(error)}") from None
-        try:
-            return _run(ray, left, out, model)
+            with connected(address) as ray:
+                return _run(ray, left, out, model)
         finally:
-            ray.shutdown()
             for partial in out.glob(".partial-*"):  # of workers that were killed
                 partial.unlink(missing_ok=True)
 
 
-def _ray() -> Any:
-    # nobody is told that we use it, and its own notes stay away
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-    try:
-        import ray.data
-    except ImportError:
-        raise BulkError('Ray is not installed: pip install "ray[data,tune]".') from None
-    return ray
-
-
 def _run(ray: Any, left: list[Shard], out: Path, model: str | None) -> int:
+    importlib.import_module("ray.data")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -28,7 +28,7 @@ __all__ = ["FORMATS", "Answer", "Classifier", "ClassifyError", "Picture", "read_
 Picture = Union[np.ndarray, "Image", str, os.PathLike]
 
 LONGEST_SIDE = 4096  # what digit.onnx is made and tested for
-MOST_PIXELS = 50_000_000  # a telephone's best; with the copies of it on the way under a GiB
+MOST_PIXELS = 40_000_000  # with all the copies of it on the way that is under a GiB
 # Of Pillow's formats those that people have digits in. (It gives EPS to another program to run.)
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA")
 BATCH_PIXELS = 1 << 20  # pictures of one shape go through the network together, up to this

@@ -24,7 +24,6 @@ import csv
 import dataclasses
 import itertools
 import json
-import logging
 import math
 import os
 import random
@@ -38,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenet_keras.cluster import connected, need_ray
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.files import only_writer, whole_file
@@ -53,7 +53,7 @@ LARGEST = 1 << 20  # bytes of TOML: nobody writes more by hand
 
 
 class SweepError(LenetKerasError):
-    """A sweep's file is not one, or Ray cannot run it."""
+    """A sweep's file is not one, or its folder holds another."""
 
 
 @dataclass(frozen=True)
@@ -259,13 +259,13 @@ def sweep(
         An Outcome for every trial, in their order.
 
     Raises:
-        SweepError: the file is no sweep, Ray is missing or cannot be reached, or the folder holds
-            another sweep.
+        SweepError: the file is no sweep, or the folder holds another.
+        ClusterError: Ray is missing, or nobody answers at the address.
         DataError: there are no such data.
         FileError: a file cannot be written, or another sweep is running in the folder.
     """
     asked = read_sweep(path)
-    ray = _ray()
+    need_ray()
     sources = {each.get("data", asked.data) for each in asked.trials}
     mnists = {source: load_mnist(source) for source in sources}
     out = Path(out).resolve()
@@ -278,11 +278,12 @@ def sweep(
             partial.write_text(asked.text, encoding="utf-8")
         left, died = _left(asked, out), {}
         if left:
-            _start(ray, address, asked.threads)
-            try:
+            # trials that each take all cores would stand in one another's way
+            threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), asked.threads)
+            environment = {name: str(n) for name, n in threads.items()}
+            environment |= {"TF_NUM_INTEROP_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+            with connected(address, environment):
                 died = _run_trials(asked, left, mnists, out)
-            finally:
-                ray.shutdown()
         outcomes = [_outcome(out, n, each, died) for n, each in enumerate(asked.trials)]
         _write_results(out, outcomes)
     return outcomes
@@ -295,30 +296,6 @@ def _left(asked: Sweep, out: Path) -> list[int]:
     # ASHA compares with those that finished: they come again, and only say how they went
     again = ("failed",) if over else ("failed", "stopped", "finished" if asked.asha else "failed")
     return [n for n, each in enumerate(status) if each in again]
-
-
-def _ray() -> Any:
-    # nobody is told that we use it, and its own tables and boxes stay away
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AIR_NEW_OUTPUT": "0"}
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    try:
-        import ray.tune
-    except ImportError:
-        raise SweepError('Ray is not installed: pip install "ray[data,tune]".') from None
-    return ray
-
-
-def _start(ray: Any, address: str, threads: int) -> None:
-    # trials that each take all cores would stand in one another's way
-    some = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
-    some |= {"OMP_NUM_THREADS": str(threads), "RAY_CHDIR_TO_TRIAL_DIR": "0"}
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    here = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(address=address or "local", runtime_env={"env_vars": some}, **quiet, **here)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f" at {address}" if address else ""
-        raise SweepError(f"Ray{where} does not answer: {in_short(error)}") from None
 
 
 def _run_trials(

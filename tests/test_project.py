@@ -32,6 +32,7 @@ ORDER = [
     "onnx_export",
     "classifier",
     "drawing",
+    "cluster",
     "bulk",
     "sweep",
     "cli",

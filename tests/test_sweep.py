@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -161,10 +162,21 @@ def test_parallel_coordinates_draws_a_line_for_each(tmp_path):
 
 
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ray.tune", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (tmp_path / "sweep.toml").write_text(SMALL)
     assert main(["sweep", str(tmp_path / "sweep.toml"), "--out", str(tmp_path / "out")]) == 1
     assert 'pip install "ray[data,tune]"' in capsys.readouterr().err
+
+
+def test_where_nobody_answers_it_says_so(tmp_path, capsys):
+    pytest.importorskip("ray")
+    (tmp_path / "sweep.toml").write_text(SMALL)
+    with socket.socket() as nobody:  # bound, and not listening
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        arguments = ["sweep", str(tmp_path / "sweep.toml"), "--out", str(tmp_path / "out")]
+        assert main([*arguments, "--address", address]) == 1
+    assert f"Nobody answers at {address}" in capsys.readouterr().err
 
 
 @needs_ray
