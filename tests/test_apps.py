@@ -102,6 +102,7 @@ def test_pictures_of_any_kind(app, test_digits, expected, tmp_path):
     Image.fromarray(faint).save(tmp_path / "16 bits.png")
     large.convert("RGB").save(tmp_path / "colour.jpg")
     digit.resize((4500, 4500)).save(tmp_path / "huge.png")
+    digit.resize((8064, 6048)).convert("RGB").save(tmp_path / "as phones take them.jpg")
     as_the_camera_was_held = {
         1: [], 2: ["FLIP_LEFT_RIGHT"], 3: ["ROTATE_180"], 4: ["FLIP_TOP_BOTTOM"],
         5: ["TRANSPOSE"], 6: ["ROTATE_90"], 7: ["TRANSVERSE"], 8: ["ROTATE_270"],
@@ -117,7 +118,7 @@ def test_pictures_of_any_kind(app, test_digits, expected, tmp_path):
     done, answers = asked(app, *tmp_path.iterdir())
     assert done.returncode == 0, done.stderr
     assert answers.pop(str(tmp_path / "blank.png")) == "blank"
-    assert len(answers) == 13
+    assert len(answers) == 14
     assert {answer.split()[0] for answer in answers.values()} == {"7"}, answers
     turned = {float(answers[str(tmp_path / f"turned {i}.jpg")].split()[1]) for i in range(1, 9)}
     assert max(turned) - min(turned) < 0.02  # JPEG's blocks are turned as well
@@ -129,15 +130,15 @@ def test_a_file_that_cannot_be_read_gets_a_sentence(app, pictures, expected, tmp
     (tmp_path / "cut.png").write_bytes(good[: len(good) // 2])
     (tmp_path / "empty.png").touch()
     (tmp_path / "notes.txt").write_text("P2 is how a PGM begins, which this is not.")
-    files = [tmp_path / name for name in ("cut.png", "empty.png", "notes.txt", "nowhere.png")]
+    Image.new("L", (13_500, 13_500)).save(tmp_path / "vast.jpg", quality=10)
+    names = ("cut.png", "empty.png", "notes.txt", "nowhere.png", "vast.jpg")
+    files = [tmp_path / name for name in names]
     done, answers = asked(app, *files, tmp_path, pictures / "0000.png")
     assert done.returncode == 1
     assert [answer[0] for answer in answers.values()] == [str(expected[0])]  # the rest go on
     complaints = done.stderr.splitlines()
-    assert len(complaints) == 5, done.stderr
-    for complaint, file, why in zip(
-        complaints, [*files, tmp_path], ["picture", "picture", "picture", "no such file", "folder"]
-    ):
+    whys = ["picture", "picture", "picture", "no such file", "too large", "folder"]
+    for complaint, file, why in zip(complaints, [*files, tmp_path], whys, strict=True):
         said = complaint.removeprefix(f"{file} cannot be read: ").lower()
         assert said.endswith(".") and why in said.replace("directory", "folder"), complaint
 
@@ -361,6 +362,22 @@ def test_undo_and_clear(pad):
     assert pad.locator("#answer").text_content() == "Draw a digit"
 
 
+def test_undo_brings_back_what_clear_or_a_photo_took(pad, pictures, expected):
+    draw(pad, 4)
+    answer_is(pad, 4)
+    pad.get_by_role("button", name="Clear").click()
+    answer_is(pad, "")
+    pad.keyboard.press("u")
+    answer_is(pad, 4)
+    pad.locator("#photo").set_input_files(pictures / "0000.png")
+    answer_is(pad, expected[0])
+    pad.keyboard.press("u")
+    answer_is(pad, 4)
+    pad.keyboard.press("u")
+    pad.keyboard.press("u")
+    answer_is(pad, "")
+
+
 def test_a_drawing_may_be_undone_while_it_is_drawn(pad):
     a, b, c = on_the_pad(pad, [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)])
     for key in ("u", "c"):
@@ -410,6 +427,11 @@ def test_a_photo_and_a_file_that_is_none(pad, tmp_path, test_digits, expected):
     pad.wait_for_selector("#notice:not([hidden])")
     notice = pad.locator("#notice").text_content()
     assert notice == "notes.txt is not a picture that this browser can open."
+    Image.new("L", (60, 40), 255).save(photo)
+    pad.locator("#photo").set_input_files(photo)
+    answer_is(pad, "")
+    assert pad.locator("#answer").text_content() == "There is no ink in this picture."
+    assert not pad.locator("#notice").is_visible()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
@@ -472,6 +494,16 @@ def test_phone_finger_and_dark(browser, dist):
         bars = page.locator("#bars").bounding_box()
         assert bars["y"] + bars["height"] <= 740  # in sight while one draws
         shot(page, "web-phone.png")
+
+
+@pytest.mark.parametrize("size", [(667, 375), (844, 390), (320, 568)])
+def test_the_answer_is_in_sight_of_the_pad(browser, dist, size):
+    with served(dist) as url:
+        options = {"viewport": dict(zip(("width", "height"), size)), "is_mobile": True}
+        with opened(browser, url, **options) as page:
+            for part in ("#pad", "#answer"):
+                box = page.locator(part).bounding_box()
+                assert box["y"] + box["height"] <= size[1], part
 
 
 def test_offline_once_loaded(browser, dist):

@@ -12,10 +12,11 @@ const { default: ort } = await import("onnxruntime-node");
 
 const MODEL = new URL("../digit.onnx", import.meta.url);
 const LONGEST_SIDE = 4096; // what digit.onnx is made for
+const LIMITS = { maxMemoryUsageInMB: 1024 }; // enough for the 50 million pixels of a phone
 
 /** A picture's red, green, blue and alpha bytes, whatever it was packed in. */
 function decode(bytes) {
-  if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg.decode(bytes);
+  if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg.decode(bytes, LIMITS);
   return PNG.sync.read(bytes);
 }
 
@@ -66,7 +67,10 @@ for (const file of files) {
   try {
     image = grey(decode(await readFile(file)));
   } catch (error) {
-    const why = WHY[error.code] ?? "it is no PNG or JPEG picture, or a damaged one";
+    const why = WHY[error.code] ??
+      (/limit exceeded/.test(error.message)
+        ? "it is too large"
+        : "it is no PNG or JPEG picture, or a damaged one");
     console.error(`${file} cannot be read: ${why}.`);
     process.exitCode = 1;
     continue;

@@ -13,6 +13,7 @@ const SIDE = 280; // of the drawing for the network, whatever the screen: one dr
 const strokes = []; // each a list of [x, y] from 0 to 1
 let stroke = null; // the one being drawn
 let photo = null; // or a canvas with the photo in its own proportions
+let before = null; // what Clear or a photo took away, for Undo: [strokes, photo]
 let cursor = null; // where the keyboard's pen is: [x, y]
 let session = null;
 let result = null;
@@ -103,6 +104,7 @@ function changed() {
 }
 
 function penDown(point) {
+  if (photo) before = [[], photo];
   photo = notice = null;
   stroke = [point];
   strokes.push(stroke);
@@ -115,15 +117,29 @@ function penUp() {
 }
 
 function undo() {
-  photo ? (photo = null) : strokes.pop();
+  notice = null;
+  if (!photo && strokes.length) {
+    strokes.pop();
+  } else if (before) {
+    strokes.push(...before[0]);
+    photo = before[1];
+    before = null;
+  } else {
+    photo = null;
+  }
   penUp();
 }
 
-function clear() {
+/** Another picture instead of what there is, which Undo brings back. */
+function instead(picture) {
+  if (photo || strokes.length) before = [[...strokes], photo];
   strokes.length = 0;
-  photo = notice = null;
+  photo = picture;
+  notice = null;
   penUp();
 }
+
+const clear = () => instead(null);
 
 const at = (event) => {
   const box = pad.getBoundingClientRect();
@@ -191,14 +207,11 @@ async function open(file) {
     context.fillRect(0, 0, width, height);
     context.imageSmoothingQuality = "high";
     context.drawImage(image, 0, 0, width, height);
-    strokes.length = 0;
-    photo = canvas;
-    notice = null;
+    instead(canvas);
   } catch {
     notice = ["notPicture", { file: file.name }];
+    show();
   }
-  penUp();
-  show();
 }
 $("photo").addEventListener("change", (event) => {
   open(event.target.files[0]);
@@ -240,7 +253,7 @@ function show() {
   $("digit").textContent = read ? read.label : "";
   $("answer").textContent = read
     ? say("answer", { digit: read.label, percent: percent(read.probabilities[read.label]) })
-    : session ? say("draw") : notice ? "" : say("waiting");
+    : session ? say(photo ? "blank" : "draw") : notice ? "" : say("waiting");
   [...$("bars").children].forEach((bar, digit) => {
     const p = read ? read.probabilities[digit] : 0;
     bar.classList.toggle("best", digit === read?.label);
