@@ -152,7 +152,7 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     Raises:
         ClassifyError: it cannot be read as a picture.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     name = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", "the picture")
     try:
@@ -160,16 +160,26 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
             warnings.simplefilter("ignore")  # of a picture that can be seen all the same
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
-                image.draft("L", (LONGEST_SIDE, LONGEST_SIDE))
+                # a JPEG can be unpacked at a half, a quarter, an eighth, no side below this
+                size = LONGEST_SIDE
+                if image.width * image.height > MOST_PIXELS:
+                    size //= 2
+                image.draft("L", (size, size))
                 if image.width * image.height > MOST_PIXELS:
                     raise Image.DecompressionBombError
                 return _grey(image)
-    except OSError as error:
-        why = error.strerror or "it is not a picture"
-        raise ClassifyError(f"{name} cannot be read: {why}.") from None
+    except UnidentifiedImageError:
+        raise ClassifyError(
+            f"{name} cannot be read: it is not a picture, or not in one of the formats "
+            f"{', '.join(FORMATS)}."
+        ) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ClassifyError(f"{name} is too large a picture.") from None
+        raise ClassifyError(
+            f"{name} is too large a picture: make it one of {MOST_PIXELS:,} pixels at most."
+        ) from None
     except Exception as error:  # a damaged picture can raise anything
+        if isinstance(error, OSError) and error.strerror:  # no such file, no permission
+            raise ClassifyError(f"{name} cannot be read: {error.strerror}.") from None
         raise ClassifyError(f"{name} is a damaged picture ({in_short(error)}).") from None
 
 

@@ -292,7 +292,8 @@ def _classify(options: argparse.Namespace) -> int:
     from lenet_keras.classifier import Classifier, ClassifyError, read_picture
 
     classifier = Classifier(options.model)
-    files, failed = _pictures_of(options.files), 0
+    files = _pictures_of(options.files)
+    failed = 0
     read: list[str] = []
     bar = len(files) >= 20 and sys.stderr.isatty()
 
@@ -319,7 +320,7 @@ def _classify(options: argparse.Namespace) -> int:
             {
                 "file": file,
                 "label": answer.label,
-                "probability": answer.probability,
+                "probability": answer.probability if answer.has_ink else None,
                 "probabilities": answer.probabilities.tolist(),
                 "has_ink": answer.has_ink,
             }
@@ -354,7 +355,7 @@ def _pictures_of(files: Sequence[str]) -> list[str]:
     """Files as they are; of a folder, every picture in it, in order of name."""
     from PIL import Image
 
-    from lenet_keras.classifier import FORMATS
+    from lenet_keras.classifier import FORMATS, ClassifyError
 
     found = []
     for file in files:
@@ -365,6 +366,8 @@ def _pictures_of(files: Sequence[str]) -> list[str]:
             ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS
         }
         inside = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
+        if not inside:
+            raise ClassifyError(f"{file} holds no pictures.")
         found += map(str, inside)
     return found
 

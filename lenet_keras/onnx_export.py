@@ -410,13 +410,17 @@ def export(
     for name, (original, exported) in models.items():
         check(exported)
         report[name] = parity(original, exported, mnist.test)
+        about = {entry.key: entry.value for entry in exported.metadata_props}
+        error = str(round(report[name].onnx_error, 6))
+        helper.set_model_props(exported, about | {"test_error_percent": error})
     loss = report["lenet5-int8.onnx"].onnx_error - report["lenet5.onnx"].onnx_error
     if loss > LARGEST_INT8_LOSS + 1e-9:
         raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
     to = Path(to)
+    made = {name: exported for name, (_, exported) in models.items()}
     contents = {
-        **{to / name: _bytes_of(exported) for name, (_, exported) in models.items()},
-        **_test_data(lenet5, mnist.test, to / "test_data"),
+        **{to / name: _bytes_of(exported) for name, exported in made.items()},
+        **_test_data(made, mnist.test, to / "test_data"),
     }
     with contextlib.ExitStack() as all_or_none:
         for path, content in contents.items():
@@ -444,21 +448,33 @@ def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelPro
     return model, lenet5
 
 
-def _test_data(lenet5: onnx.ModelProto, split: Split, folder: Path) -> dict[Path, bytes]:
-    """Inputs and outputs of lenet5.onnx, laid out as in the ONNX Model Zoo: files, contents.
+def _test_data(models: dict[str, onnx.ModelProto], split: Split, folder: Path) -> dict[Path, bytes]:
+    """Inputs and outputs of lenet5.onnx and digit.onnx, laid out as in the ONNX Model Zoo.
 
-    Three sets: one digit, the first of each class, and pictures at the edges of what there is.
+    Three sets for each. lenet5: one digit, the first of each class, and pictures at the edges of
+    what there is. digit: the same ten; a 7 ten times as large, dark on light; a blank.
+
+    Returns:
+        File to its content.
     """
-    each_class = [int(np.flatnonzero(split.labels == digit)[0]) for digit in range(10)]
+    each_class = split.images[[np.flatnonzero(split.labels == digit)[0] for digit in range(10)]]
     edges = np.zeros((4, SIDE, SIDE), np.uint8)  # all black, all white, one pixel, a ramp
     edges[1], edges[2, 14, 14], edges[3] = 255, 255, np.arange(SIDE) * 9
-    run = session(lenet5, threads=1)
+    as_drawn = 255 - each_class[7:8].repeat(10, axis=1).repeat(10, axis=2)
+    inputs = {
+        "lenet5": (split.images[:1], each_class, edges),
+        "digit": (each_class, as_drawn, np.full((1, 60, 40), 255, np.uint8)),
+    }
     contents = {}
-    for i, images in enumerate((split.images[:1], split.images[each_class], edges)):
-        outputs = run.run(["probabilities", "label"], {"images": images})
-        named = {"input_0": ("images", images)}
-        named |= {f"output_{k}": (LABELS[k][0], value) for k, value in enumerate(outputs)}
-        for file, (name, value) in named.items():
-            tensor = numpy_helper.from_array(value, name)
-            contents[folder / f"test_data_set_{i}" / f"{file}.pb"] = tensor.SerializeToString()
+    for model, sets in inputs.items():
+        run = session(models[f"{model}.onnx"], threads=1)
+        (feed,), names = run.get_inputs(), [output.name for output in run.get_outputs()]
+        for i, images in enumerate(sets):
+            named = {"input_0": (feed.name, images)}
+            for k, value in enumerate(run.run(names, {feed.name: images})):
+                named[f"output_{k}"] = (names[k], value)
+            for file, (name, value) in named.items():
+                tensor = numpy_helper.from_array(value, name)
+                path = folder / model / f"test_data_set_{i}" / f"{file}.pb"
+                contents[path] = tensor.SerializeToString()
     return contents

@@ -137,9 +137,11 @@ def test_classify_a_folder_reports_what_it_cannot_read_and_goes_on(pictures, cap
     assert [row["label"] for row in rows] == [7, 0, None]
     assert [row["has_ink"] for row in rows] == [True, True, False]
     assert abs(sum(rows[0]["probabilities"]) - 1) < 1e-5
-    assert (
-        printed.err == f"lenet-keras: {pictures / 'd.png'} cannot be read: it is not a picture.\n"
+    assert printed.err == (
+        f"lenet-keras: {pictures / 'd.png'} cannot be read: it is not a picture, or not in one of "
+        "the formats PNG, JPEG, GIF, BMP, PPM, TIFF, WEBP, AVIF, JPEG2000, TGA.\n"
     )
+    assert [row["probability"] is None for row in rows] == [False, False, True]
 
     assert main(["classify", str(pictures), "--csv"]) == 1
     rows = list(csv.reader(capsys.readouterr().out.splitlines()))
@@ -151,6 +153,12 @@ def test_classify_a_folder_reports_what_it_cannot_read_and_goes_on(pictures, cap
 
     assert main(["classify", str(pictures / "c.png")]) == 0
     assert capsys.readouterr().out.split()[-1] == "blank"
+
+
+def test_a_folder_without_pictures(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("7")
+    assert main(["classify", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"lenet-keras: {tmp_path} holds no pictures.\n"
 
 
 def test_classify_standard_input_from_a_cold_shell_within_half_a_second(pictures):

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 from PIL import Image
+from playwright.sync_api import expect, sync_playwright
 
 from lenet_keras.onnx_export import LARGEST_INT8_LOSS, check
 from lenet_keras.training import wilson_interval
@@ -32,6 +33,7 @@ def session(name: str) -> onnxruntime.InferenceSession:
 def test_whole_and_with_everything_about_itself(name):
     model = onnx.load(EXPORT / name)
     check(model)
+    row = re.search(rf"\| {re.escape(name)} \| \d+ \| (\S+) % \|", CARD)
     about = {entry.key: entry.value for entry in model.metadata_props}
     assert set(about) == {
         "classes",
@@ -42,6 +44,7 @@ def test_whole_and_with_everything_about_itself(name):
         "test_error_percent",
         "validation_error_percent",
     }
+    assert float(about["test_error_percent"]) == float(row[1])
     assert about["data"].startswith("mnist (50000 training digits), SHA-256 ")
     assert model.producer_name == "lenet-keras"
 
@@ -105,6 +108,12 @@ def test_the_cards_digests_are_the_files():
         assert f"{digest}  {name}" in CARD
 
 
+def test_the_cards_sizes_are_the_files():
+    for name in FILES:
+        row = re.search(rf"\| {re.escape(name)} \|[^\n]* ([\d,]+) \|", CARD.split("## Size")[1])
+        assert row[1] == f"{(EXPORT / name).stat().st_size:,}", "run benchmarks/inference.py again"
+
+
 def test_the_cards_tables_are_the_printed_ones():
     results = EXPORT.parent / "benchmarks" / "results"
     for printed in (results / f"{name}.md" for name in ("pictures", "inference", "limits")):
@@ -118,18 +127,22 @@ def test_no_change_of_picture_costs_more_than_it_may():
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_the_model_zoos_test_data(number):
-    folder = EXPORT / "test_data" / f"test_data_set_{number}"
+@pytest.mark.parametrize("name", ["lenet5", "digit"])
+def test_the_model_zoos_test_data(name, number):
+    folder, run = EXPORT / "test_data" / name / f"test_data_set_{number}", session(f"{name}.onnx")
     tensors = {p.stem: onnx.load_tensor(p) for p in folder.glob("*.pb")}
-    assert set(tensors) == {"input_0", "output_0", "output_1"}
-    values = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
-    names = [tensors[name].name for name in ("input_0", "output_0", "output_1")]
-    assert names == ["images", "probabilities", "label"]
-    found = session("lenet5.onnx").run(names[1:], {"images": values["input_0"]})
-    np.testing.assert_allclose(found[0], values["output_0"], atol=1e-5)
-    np.testing.assert_array_equal(found[1], values["output_1"])
-    if number == 1:
-        assert values["output_1"].tolist() == list(range(10))
+    values = {t.name: numpy_helper.to_array(t) for t in tensors.values()}
+    (feed,), names = run.get_inputs(), [output.name for output in run.get_outputs()]
+    files = ["input_0", *(f"output_{k}" for k in range(len(names)))]
+    assert sorted(tensors) == files and [tensors[f].name for f in files] == [feed.name, *names]
+    for output, found in zip(names, run.run(names, {feed.name: values[feed.name]})):
+        np.testing.assert_allclose(found, values[output], atol=1e-5)
+    if (name, number) in (("lenet5", 1), ("digit", 0)):
+        assert values["label"].tolist() == list(range(10))
+    if (name, number) == ("digit", 1):
+        assert values["label"].tolist() == [7] and values["image"].shape == (1, 280, 280)
+    if (name, number) == ("digit", 2):
+        assert values["has_ink"].tolist() == [False]
 
 
 @pytest.fixture
@@ -145,15 +158,15 @@ def snippet(language: str) -> str:
 
 
 def test_the_cards_python(seven, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", snippet("python")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", snippet("python")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     label, sure = done.stdout.split()
     assert label == "7" and 0.5 < float(sure) <= 1
+    on_nothing = np.stack([np.zeros_like(seven), seven], axis=-1)  # as drawing programs keep it
+    for picture, said in ((on_nothing, "7"), (np.zeros_like(seven), "blank")):
+        Image.fromarray(picture).save(tmp_path / "digit.png")
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.split()[0] == said
 
 
 def test_the_cards_javascript(seven, tmp_path):
@@ -161,13 +174,40 @@ def test_the_cards_javascript(seven, tmp_path):
 
     installed("node")  # skips where there is no Node
     (tmp_path / "node_modules").symlink_to(EXPORT / "node" / "node_modules")
-    call = f"read(Uint8Array.from({seven.ravel().tolist()}), 28, 28).then((a) => console.log(...a))"
+    one = f"Uint8Array.from({seven.ravel().tolist()})"
+    call = (
+        f"read({one}, 28, 28).then((a) => console.log(...a))"
+        ".then(() => read(new Uint8Array(6), 3, 2)).then((a) => console.log(a))"
+    )
     (tmp_path / "read.cjs").write_text(snippet("javascript") + call)
     done = subprocess.run(
         ["node", "read.cjs"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    label, sure = done.stdout.split()
-    assert label == "7" and 0.5 < float(sure) <= 1
+    label, sure, blank = done.stdout.split()
+    assert label == "7" and 0.5 < float(sure) <= 1 and blank == "null"
+
+
+def test_the_cards_page(seven, tmp_path):
+    from test_apps import CHROMIUM, installed, served
+
+    installed("web")
+    if not CHROMIUM:
+        pytest.skip("needs chromium")
+    engine = EXPORT / "web" / "node_modules" / "onnxruntime-web" / "dist"
+    for name in set(re.findall(r"ort[-.]wasm[-\w.]*\.(?:mjs|wasm)", snippet("html"))):
+        shutil.copy(engine / name, tmp_path)
+    size = sum(path.stat().st_size for path in tmp_path.glob("ort*"))
+    assert f" {size / 1e6:.0f} MB, and serve" in CARD
+    (tmp_path / "index.html").write_text(snippet("html"))
+    Image.new("L", (60, 40), 255).save(tmp_path / "blank.png")
+    with served(tmp_path) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(url)
+        for file, said in (("digit.png", "7, "), ("blank.png", "no ink")):
+            page.locator("input").set_input_files(tmp_path / file)
+            expect(page.locator("output")).to_contain_text(said)
+        browser.close()
 
 
 # --- fuzz ---

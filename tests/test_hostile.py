@@ -345,6 +345,22 @@ def test_the_largest_picture_that_is_read_needs_less_than_a_gib(kind):
                 assert "too large a picture" in str(error) and not taken
 
 
+def test_a_large_photograph_is_read_smaller():
+    for sides, read in (((8064, 6048), (3024, 4032)), ((9400, 9400), (2350, 2350))):
+        file = io.BytesIO()
+        Image.new("RGB", sides, "white").save(file, "JPEG", progressive=True, subsampling=0)
+        with harmless():
+            assert read_picture(io.BytesIO(file.getvalue())).shape == read
+
+
+def test_a_picture_cut_short_is_a_damaged_one():
+    file = io.BytesIO()
+    Image.linear_gradient("L").save(file, "PNG")
+    for content, said in ((file.getvalue()[:400], "is a damaged picture"), (b"GIF", "one of the")):
+        with pytest.raises(ClassifyError, match=said):
+            read_picture(io.BytesIO(content))
+
+
 def test_no_other_program_is_asked_to_draw_a_picture():
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n"
     assert Image.open(io.BytesIO(postscript)).format == "EPS"
