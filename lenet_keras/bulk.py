@@ -8,6 +8,7 @@ counted twice, whoever is killed when: a shard without its file is done once mor
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import io
 import json
@@ -21,7 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from lenet_keras.classifier import FORMATS, Classifier, ClassifyError, read_picture
+from lenet_keras.classifier import (
+    LONGEST_SIDE,
+    Classifier,
+    ClassifyError,
+    own_model,
+    picture_endings,
+    read_picture,
+)
 from lenet_keras.cluster import connected, need_ray
 from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.files import only_writer, whole_file
@@ -62,12 +70,9 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
             ``image`` of encoded pictures (PNG and the like; bytes, or a struct with ``bytes``).
 
     Raises:
-        BulkError: a file is missing or of another kind.
+        BulkError: a file is missing, or no NumPy or Parquet file of pictures where its name says
+            so. (That a picture cannot be read is an answer like others.)
     """
-    from PIL import Image
-
-    kinds = Image.registered_extensions()
-    endings = {ending for ending, kind in kinds.items() if kind in FORMATS}
     shards: list[Shard] = []
     pictures: list[str] = []
 
@@ -80,14 +85,15 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
             raise BulkError(f"{source} cannot be read: there is no such file or folder.")
         files = [path]
         if path.is_dir():
+            endings = {*picture_endings(), ".npy", ".parquet"}
             found = {path for path in path.rglob("*") if path.is_file()}
-            files = sorted(f for f in found if f.suffix.lower() in {*endings, ".npy", ".parquet"})
+            files = sorted(file for file in found if file.suffix.lower() in endings)
         for file in files:
-            if file.suffix == ".npy":
+            if file.suffix.lower() == ".npy":
                 rows = len(_array(file))
                 for start in range(0, rows, ARRAY_PICTURES):
                     cut("npy", [str(file)], start, min(rows, start + ARRAY_PICTURES))
-            elif file.suffix == ".parquet":
+            elif file.suffix.lower() == ".parquet":
                 for group in range(_parquet(file).num_row_groups):
                     cut("parquet", [str(file)], group, group + 1)
             else:
@@ -103,13 +109,20 @@ def _array(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged file can raise anything
         raise BulkError(f"{path} cannot be read as a NumPy array ({in_short(error)}).") from None
+    if not isinstance(array, np.ndarray):  # np.load opens archives of arrays too
+        raise BulkError(f"{path} holds several arrays, not one: uint8 [N, H, W].")
     if array.dtype != np.uint8 or array.ndim != 3:
         raise BulkError(f"{path} holds {array.dtype} {list(array.shape)}, not uint8 [N, H, W].")
+    if not 1 <= min(array.shape[1:]) <= max(array.shape[1:]) <= LONGEST_SIDE:
+        raise BulkError(
+            f"{path} holds pictures of {array.shape[1]} x {array.shape[2]}: they may have sides of "
+            f"1 to {LONGEST_SIDE:,} pixels."
+        )
     return array
 
 
 def _parquet(path: Path) -> Any:
-    from pyarrow import parquet
+    from pyarrow import parquet, types
 
     try:
         file = parquet.ParquetFile(path)
@@ -117,6 +130,11 @@ def _parquet(path: Path) -> Any:
         raise BulkError(f"{path} cannot be read as Parquet ({in_short(error)}).") from None
     if "image" not in file.schema_arrow.names:
         raise BulkError(f"{path} has no column named image.")
+    kind = file.schema_arrow.field("image").type
+    if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (types.is_binary(kind) or types.is_large_binary(kind)):
+        raise BulkError(f"{path} has {kind} in its column image, where encoded pictures must be.")
     return file
 
 
@@ -231,7 +249,8 @@ def classify_in_bulk(
         How many pictures it classified now.
 
     Raises:
-        BulkError: something cannot be read, or the folder holds answers of other pictures.
+        BulkError: something cannot be read, or the folder holds answers of another model or of
+            other pictures.
         ClusterError: Ray is missing, or nobody answers at the address.
         ClassifyError: the model cannot be used.
         FileError: a file cannot be written, or another process is writing there.
@@ -245,10 +264,14 @@ def classify_in_bulk(
     out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):
-        plan = json.dumps([asdict(shard) for shard in shards])
+        digest = hashlib.sha256(Path(model or own_model()).read_bytes()).hexdigest()
+        plan = json.dumps({"model": digest, "shards": [asdict(shard) for shard in shards]})
         before = out / "shards.json"
         if before.exists() and before.read_text(encoding="utf-8") != plan:
-            raise BulkError(f"{out} holds the answers of other pictures: choose another folder.")
+            raise BulkError(
+                f"{out} holds the answers of another model or of other pictures: choose another "
+                "folder."
+            )
         with whole_file(before) as partial:
             partial.write_text(plan, encoding="utf-8")
         left = [shard for shard in shards if not _answers_of(out, shard).exists()]

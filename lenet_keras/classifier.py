@@ -23,7 +23,17 @@ from lenet_keras.errors import LenetKerasError, in_short
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FORMATS", "Answer", "Classifier", "ClassifyError", "Picture", "read_picture"]
+__all__ = [
+    "FORMATS",
+    "Answer",
+    "Classifier",
+    "ClassifyError",
+    "Picture",
+    "check_picture",
+    "own_model",
+    "picture_endings",
+    "read_picture",
+]
 
 Picture = Union[np.ndarray, "Image", str, os.PathLike]
 
@@ -67,7 +77,7 @@ class Classifier:
     """
 
     def __init__(self, model: str | os.PathLike[str] | None = None, threads: int = 0) -> None:
-        path = Path(model) if model is not None else _own_model()
+        path = Path(model) if model is not None else own_model()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
@@ -84,7 +94,11 @@ class Classifier:
         inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
         outputs = {output.name for output in self._session.get_outputs()}
         if inputs != [("image", "tensor(uint8)", 3)] or not set(_OUTPUTS) <= outputs:
-            raise ClassifyError(f"{path} is no digit.onnx: it takes {inputs[0][0]!r}.")
+            takes = ", ".join(name for name, *_ in inputs) or "nothing"
+            raise ClassifyError(
+                f"{path} is no digit.onnx: it takes {takes} and gives "
+                f"{', '.join(sorted(outputs))}. Give one that `lenet-keras export` made."
+            )
 
     def __call__(self, pictures: Picture | Iterable[Picture]) -> Answer | list[Answer]:
         """Ask about one picture or several.
@@ -100,7 +114,7 @@ class Classifier:
         Raises:
             ClassifyError: something is not a picture.
         """
-        one = isinstance(pictures, (str, os.PathLike)) or _is_image(pictures)
+        one = isinstance(pictures, (str, os.PathLike)) or not isinstance(pictures, Iterable)
         one = one or (isinstance(pictures, np.ndarray) and pictures.ndim != 3)
         several = cast("Iterable[Picture]", [pictures] if one else pictures)
         answers = list(self.stream(several))
@@ -111,6 +125,9 @@ class Classifier:
 
         Neighbours of the same shape go through the network together, which changes nothing
         but the time.
+
+        Raises:
+            ClassifyError: something is not a picture.
         """
         batch: list[np.ndarray] = []
         for picture in pictures:
@@ -136,6 +153,13 @@ class Classifier:
 
 
 _OUTPUTS = ["probabilities", "label", "normalized", "has_ink"]
+
+
+def picture_endings() -> set[str]:
+    """How the names of files in FORMATS end: ".png", ".jpg" and so on."""
+    from PIL import Image
+
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
 def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
@@ -206,11 +230,24 @@ def _as_array(picture: Picture) -> np.ndarray:
     if isinstance(picture, (str, os.PathLike)):
         return read_picture(picture)
     if _is_image(picture):
-        return _grey(picture)
+        try:
+            picture = _grey(picture)
+        except Exception as error:  # of an open file, which may be damaged
+            raise ClassifyError(f"The picture is damaged ({in_short(error)}).") from None
     if not isinstance(picture, np.ndarray):
         raise ClassifyError(
             f"A {type(picture).__name__} is no picture: give a path, a PIL image or a uint8 array."
         )
+    check_picture(picture)
+    return picture
+
+
+def check_picture(picture: np.ndarray) -> None:
+    """Can digit.onnx be asked about this array?
+
+    Raises:
+        ClassifyError: it is not uint8 [H, W] with sides of 1 to 4,096 pixels.
+    """
     if picture.dtype != np.uint8 or picture.ndim != 2:
         raise ClassifyError(
             "An array must be grey uint8 [H, W] (or [N, H, W] for several), not "
@@ -220,10 +257,10 @@ def _as_array(picture: Picture) -> np.ndarray:
         raise ClassifyError(
             f"A picture has sides of 1 to {LONGEST_SIDE:,} pixels, not {list(picture.shape)}."
         )
-    return picture
 
 
-def _own_model() -> Path:
+def own_model() -> Path:
+    """The digit.onnx that comes with lenet-keras."""
     package = Path(__file__).parent
     installed = package / "export" / "digit.onnx"
     return installed if installed.exists() else package.parent / "export" / "digit.onnx"

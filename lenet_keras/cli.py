@@ -17,7 +17,7 @@ import numpy as np
 
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import LenetKerasError
-from lenet_keras.recipe import RECIPES, TUTORIAL, for_digits
+from lenet_keras.recipe import ABOUT, RECIPES, TUTORIAL, WORDS, for_digits
 
 SOURCES = (
     "auto (the default: $LENET_KERAS_DATA, else MNIST cached or downloaded, else the embedded "
@@ -68,16 +68,15 @@ def _parser() -> argparse.ArgumentParser:
         "--recipe",
         choices=RECIPES,
         default="tutorial",
-        help="tutorial: as the tutorial did it, 200 epochs (the default); fast: a better network "
-        "in half a minute; modern: the best these layers give us",
+        help="; ".join(f"{name}: {ABOUT[name]}" for name in RECIPES),
     )
     train.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
     train.add_argument("--epochs", type=_positive, metavar="N", help="at most N epochs")
-    train.add_argument("--seed", type=_seed, metavar="N", help="of the initial weights (23455)")
+    train.add_argument("--seed", type=_seed, metavar="N", help="of every chance (default: 23455)")
     train.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
-        help="bfloat16: Keras's mixed precision (default: float32)",
+        choices=WORDS["precision"],
+        help="bfloat16: Keras's mixed precision (default: the recipe's)",
     )
     train.add_argument(
         "--out", metavar="DIR", help="the run folder (default: a new one under runs/)"
@@ -159,8 +158,11 @@ def _train(options: argparse.Namespace) -> int:
     recipe = RECIPES[options.recipe]
     print(_data_line(mnist))
     if mnist.name == "digits":
-        recipe = for_digits(recipe)
-        print(f"They are few: minibatches of {recipe.batch_size} instead of {TUTORIAL.batch_size}.")
+        whole, recipe = recipe, for_digits(recipe)
+        print(
+            f"They are few: minibatches of {recipe.batch_size} instead of {whole.batch_size}, "
+            f"{recipe.n_epochs} epochs instead of {whole.n_epochs}."
+        )
     asked = {
         "n_epochs": options.epochs,
         "seed": options.seed,
@@ -224,17 +226,18 @@ def _sweep(options: argparse.Namespace) -> int:
     for each in outcomes:
         if each.status == "failed":
             print(f"lenet-keras: {each.name} failed: {each.why}", file=sys.stderr)
-    print(f"Everything is in {options.out}: results.csv, sweep.png, trials.")
+    files = [name for name in ("results.csv", "sweep.png") if Path(options.out, name).exists()]
+    print(f"Everything is in {options.out}: {', '.join(files)}, trials.")
     return 1 if len(done) < len(outcomes) else 0
 
 
 def _recognised(path: Path, mnist: Mnist) -> str:
     """The first held-out digit, drawn in characters, and what onnxruntime says it is."""
-    import onnxruntime
+    from lenet_keras.onnx_export import session
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     image = mnist.test.images[0]
-    probabilities, labels = session.run(["probabilities", "label"], {"images": image[None]})
+    run = session(path.read_bytes())
+    probabilities, labels = run.run(["probabilities", "label"], {"images": image[None]})
     # a character is about twice as high as wide: two rows of pixels in one of characters
     shades = np.array(list(" ░▒▓█"))[image.reshape(14, 2, 28).mean(axis=1).astype(int) // 52]
     drawn = "\n".join("".join(row).rstrip() for row in shades if (row != " ").any())
@@ -287,6 +290,10 @@ def _classify(options: argparse.Namespace) -> int:
     in_bulk = options.engine == "ray"
     if in_bulk != bool(options.out):
         options.wrong_usage("--engine ray and --out DIR need each other.")
+    if in_bulk and (options.json or options.csv):
+        options.wrong_usage("--engine ray writes Parquet, neither --json nor --csv.")
+    if options.address and not in_bulk:
+        options.wrong_usage("--address is for --engine ray.")
     if in_bulk:
         return _classify_in_bulk(options)
     from lenet_keras.classifier import Classifier, ClassifyError, read_picture
@@ -353,18 +360,14 @@ def _classify_in_bulk(options: argparse.Namespace) -> int:
 
 def _pictures_of(files: Sequence[str]) -> list[str]:
     """Files as they are; of a folder, every picture in it, in order of name."""
-    from PIL import Image
-
-    from lenet_keras.classifier import FORMATS, ClassifyError
+    from lenet_keras.classifier import ClassifyError, picture_endings
 
     found = []
     for file in files:
         if not os.path.isdir(file):
             found.append(file)
             continue
-        endings = {
-            ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS
-        }
+        endings = picture_endings()
         inside = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
         if not inside:
             raise ClassifyError(f"{file} holds no pictures.")

@@ -28,7 +28,7 @@ def need_ray() -> None:
         ClusterError: it is not installed.
     """
     if importlib.util.find_spec("ray") is None:
-        raise ClusterError('Ray is not installed: pip install "ray[data,tune]".')
+        raise ClusterError("Ray is not installed: pip install 'lenet-keras[ray]'.")
 
 
 @contextlib.contextmanager

@@ -244,6 +244,8 @@ def _from_npz(path: Path) -> Mnist:
             arrays = {name: file[key] for name, key in keys.items()}
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except Exception as error:  # a damaged archive can raise anything
         raise DataError(f"{path} cannot be read as an .npz ({in_short(error)}).") from None
     return _checked(arrays, dict.fromkeys(keys, path), source=path.name)
@@ -308,6 +310,8 @@ def _from_pickle(path: Path) -> Mnist:
         content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except Exception as error:  # a damaged pickle can raise anything
         raise DataError(
             f"{path} cannot be read as the tutorial's pickle of arrays ({in_short(error)})."

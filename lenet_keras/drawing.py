@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
         "The drawing pad needs anywidget: pip install 'lenet-keras[notebooks]'."
     ) from error
 
-from lenet_keras.classifier import LONGEST_SIDE, Answer, Classifier
+from lenet_keras.classifier import Answer, Classifier, ClassifyError, check_picture
 
 __all__ = ["DrawingPad"]
 
@@ -85,14 +85,10 @@ class DrawingPad(anywidget.AnyWidget):
     @traitlets.validate("picture")
     def _checked(self, proposal: dict) -> np.ndarray:
         picture = proposal["value"]
-        if picture.dtype != np.uint8 or picture.ndim != 2:
-            raise traitlets.TraitError(
-                f"A picture must be grey uint8 [H, W], not {picture.dtype} {list(picture.shape)}."
-            )
-        if not 1 <= min(picture.shape) <= max(picture.shape) <= LONGEST_SIDE:
-            raise traitlets.TraitError(
-                f"A picture has sides of 1 to {LONGEST_SIDE:,} pixels, not {list(picture.shape)}."
-            )
+        try:
+            check_picture(picture)
+        except ClassifyError as error:
+            raise traitlets.TraitError(str(error)) from None
         return picture
 
     @traitlets.observe("picture")

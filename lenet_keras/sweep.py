@@ -6,6 +6,7 @@ A sweep is a small TOML file:
     data = "mnist"           # what load_mnist takes; or a list of such, to try each
     search = "random"        # or "grid", every combination, without it
     trials = 20              # how many a random search tries
+    seed = 0                 # of what it draws; another number, other trials
     scheduler = "asha"       # stop the worse ones early; without it all run to their end
     threads = 1              # of a trial; as many trials run at once as that leaves room for
 
@@ -94,6 +95,9 @@ class Outcome:
 
 def read_sweep(path: str | os.PathLike[str]) -> Sweep:
     """Read a sweep's file; random values are drawn here, the same ones every time.
+
+    Returns:
+        The sweep, its trials spelt out.
 
     Raises:
         SweepError: it cannot be read or says what no sweep can do.
@@ -263,6 +267,7 @@ def sweep(
         ClusterError: Ray is missing, or nobody answers at the address.
         DataError: there are no such data.
         FileError: a file cannot be written, or another sweep is running in the folder.
+        OSError: the folder cannot be made.
     """
     asked = read_sweep(path)
     need_ray()
@@ -276,7 +281,7 @@ def sweep(
             raise SweepError(f"{out} holds another sweep: choose another folder.")
         with whole_file(before) as partial:
             partial.write_text(asked.text, encoding="utf-8")
-        left, died = _left(asked, out), {}
+        left = _left(asked, out)
         if left:
             # trials that each take all cores would stand in one another's way
             threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), asked.threads)
@@ -284,17 +289,20 @@ def sweep(
             environment |= {"TF_NUM_INTEROP_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
             with connected(address, environment):
                 died = _run_trials(asked, left, mnists, out)
-        outcomes = [_outcome(out, n, each, died) for n, each in enumerate(asked.trials)]
+            for number, why in died.items():
+                _failed(out / "trials" / name_of(number, asked.trials[number]), why)
+        outcomes = [_outcome(out, n, each) for n, each in enumerate(asked.trials)]
         _write_results(out, outcomes)
     return outcomes
 
 
 def _left(asked: Sweep, out: Path) -> list[int]:
     """The trials to be run: of a sweep that came to its end those that failed."""
-    status = [_outcome(out, n, each, {}).status for n, each in enumerate(asked.trials)]
-    over = (out / "results.csv").exists()
-    # ASHA compares with those that finished: they come again, and only say how they went
-    again = ("failed",) if over else ("failed", "stopped", "finished" if asked.asha else "failed")
+    status = [_outcome(out, n, each).status for n, each in enumerate(asked.trials)]
+    again = {"failed"}
+    if not (out / "results.csv").exists():
+        # ASHA compares with those that finished: they come again, and only say how they went
+        again |= {"stopped", "finished"} if asked.asha else {"stopped"}
     return [n for n, each in enumerate(status) if each in again]
 
 
@@ -360,9 +368,14 @@ def _trial(config: dict, asked: Sweep, mnists: dict[str, Mnist], out: Path) -> N
         run = train(recipe, mnist, folder, resume=True, on_validation=validated)
         report(run.record["epochs"], run.record["result"]["best_validation_error"])
     except Exception as error:  # nonsense in a recipe can raise anything
-        with whole_file(folder / "failed.txt") as partial:
-            partial.write_text(in_short(error), encoding="utf-8")
+        _failed(folder, in_short(error))
         report(0, math.inf)
+
+
+def _failed(folder: Path, why: str) -> None:
+    folder.mkdir(exist_ok=True)
+    with whole_file(folder / "failed.txt") as partial:
+        partial.write_text(why, encoding="utf-8")
 
 
 def _history(folder: Path) -> list[dict]:
@@ -388,7 +401,9 @@ def _table(tune: Any, asked: Sweep, epochs: list[int]) -> Any:
             print(up + "".join(f"{row}\n" for row in (*lines, *rows)), end="", flush=True)
             self.drawn = len(rows)
 
-        def on_trial_result(self, iteration, trials, trial, result, **_) -> None:
+        def on_trial_result(
+            self, iteration: int, trials: list, trial: Any, result: dict, **_: Any
+        ) -> None:
             number = trial.config["number"]
             so_far = f"epoch {result['epoch']} of {epochs[number]}, "
             so_far += f"validation error {result['validation_error']:.2f} %"
@@ -398,7 +413,7 @@ def _table(tune: Any, asked: Sweep, epochs: list[int]) -> Any:
             if live:
                 self._draw()
 
-        def on_trial_complete(self, iteration, trials, trial, **_) -> None:
+        def on_trial_complete(self, iteration: int, trials: list, trial: Any, **_: Any) -> None:
             number = trial.config["number"]
             self.done += 1
             line = running.pop(number, f"{name_of(number, asked.trials[number])}: failed")
@@ -409,7 +424,7 @@ def _table(tune: Any, asked: Sweep, epochs: list[int]) -> Any:
     return Table()
 
 
-def _outcome(out: Path, number: int, changes: dict, died: dict[int, str]) -> Outcome:
+def _outcome(out: Path, number: int, changes: dict) -> Outcome:
     name = name_of(number, changes)
     folder = out / "trials" / name
     if (folder / "run.json").exists():
@@ -422,10 +437,8 @@ def _outcome(out: Path, number: int, changes: dict, died: dict[int, str]) -> Out
     if rows:
         epochs, seconds = int(rows[-1]["epoch"]), float(rows[-1]["seconds"])
         so_far = dataclasses.replace(so_far, epochs=epochs, seconds=seconds)
-    why = died.get(number, "")
     if (folder / "failed.txt").exists():
         why = (folder / "failed.txt").read_text(encoding="utf-8")
-    if why:
         return dataclasses.replace(so_far, status="failed", why=why)
     best = min((float(row["validation_error"]) for row in rows), default=math.nan)
     tested = [float(row["test_error"]) for row in rows if row["test_error"]]

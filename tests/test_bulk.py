@@ -154,7 +154,7 @@ def test_a_worker_is_killed_and_then_the_driver(digits, tmp_path, capsys):
     expected = [answer.label for answer in Classifier()(digits.train.images)]
     assert [row["label"] for row in rows] == 10 * expected
     assert main(arguments) == 1  # cut into other shards: other pictures, as far as it can tell
-    assert "answers of other pictures" in capsys.readouterr().err
+    assert "another model or of other pictures" in capsys.readouterr().err
 
 
 def workers_of(pid: int) -> list[int]:
@@ -174,3 +174,36 @@ def workers_of(pid: int) -> list[int]:
         return child == pid
 
     return [each for each in found if descends(each)]
+
+
+def test_answers_of_another_model_are_not_mixed_in(sources, tmp_path, monkeypatch):
+    def none(*_):
+        raise BulkError("not run")
+
+    monkeypatch.setattr(bulk, "need_ray", lambda: None)
+    monkeypatch.setattr(bulk, "connected", none)
+    own = Path(bulk.own_model())
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"\x12\x00" + own.read_bytes())  # an empty producer_name: the same network
+    for model, sentence in ((None, "not run"), (own, "not run"), (other, "of another model")):
+        with pytest.raises(BulkError, match=sentence):
+            bulk.classify_in_bulk([sources / "digits.npy"], tmp_path / "out", model)
+
+
+def test_a_strangers_files_are_a_sentence(tmp_path):
+    images = np.zeros((2, 28, 28), np.uint8)
+    np.savez(tmp_path / "archive", images)
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
+    np.save(tmp_path / "wide.NPY", np.zeros((1, 5000, 2), np.uint8))
+    (tmp_path / "wide.NPY.npy").rename(tmp_path / "wide.NPY")
+    for column in (["a", "b"], [1, 2]):
+        path = tmp_path / f"{type(column[0]).__name__}.parquet"
+        parquet.write_table(pa.table({"image": column}), path)
+    for name, sentence in {
+        "archive.npy": "holds several arrays",
+        "wide.NPY": "holds pictures of 5000 x 2",
+        "str.parquet": "has string in its column image",
+        "int.parquet": "has int64 in its column image",
+    }.items():
+        with pytest.raises(BulkError, match=sentence):
+            shards_of([tmp_path / name])

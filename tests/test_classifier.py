@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -118,6 +119,9 @@ def test_threads_may_share_one(classifier, digits):
         (np.zeros((0, 5), np.uint8), "sides of 1 to 4,096"),
         (np.zeros((1, 5000), np.uint8), "sides of 1 to 4,096"),
         ([3], "A int is no picture"),
+        (5, "A int is no picture"),
+        (None, "A NoneType is no picture"),
+        (Image.new("L", (0, 0)), "sides of 1 to 4,096"),
         ("nowhere.png", "nowhere.png cannot be read: No such file"),
         (Path("."), "cannot be read"),
     ],
@@ -139,6 +143,14 @@ def test_damaged_pictures_get_a_sentence(tmp_path, seven):
             read_picture(path)
 
 
+def test_a_picture_that_was_opened_may_be_damaged_too(classifier, tmp_path):
+    Image.linear_gradient("L").save(tmp_path / "cut.png")
+    content = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    with Image.open(tmp_path / "cut.png") as image, pytest.raises(ClassifyError, match="damaged"):
+        classifier(image)
+
+
 def test_a_picture_larger_than_4096_is_reduced(tmp_path):
     Image.new("L", (5000, 100), 255).save(tmp_path / "wide.png")
     assert read_picture(tmp_path / "wide.png").shape == (82, 4096)
@@ -153,8 +165,19 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
 
 def test_a_file_that_is_no_digit_onnx(tmp_path):
     export = Path(__file__).parent.parent / "export"
-    with pytest.raises(ClassifyError, match=r"is no digit\.onnx: it takes 'images'"):
+    with pytest.raises(
+        ClassifyError, match=r"is no digit\.onnx: it takes images and gives label, prob"
+    ):
         Classifier(export / "lenet5.onnx")
+    one = onnx.helper.make_node("Constant", [], ["one"], value_float=1.0)
+    output = onnx.helper.make_tensor_value_info("one", onnx.TensorProto.FLOAT, [])
+    graph = onnx.helper.make_graph([one], "one", [], [output])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, ir_version=8, opset_imports=opsets)
+    onnx.save(model, tmp_path / "digit.onnx")
+    with pytest.raises(ClassifyError, match="it takes nothing and gives one"):
+        Classifier(tmp_path / "digit.onnx")
+    (tmp_path / "digit.onnx").unlink()
     with pytest.raises(ClassifyError, match="cannot be read: No such file"):
         Classifier(tmp_path / "digit.onnx")
     whole = (export / "digit.onnx").read_bytes()

@@ -1,5 +1,6 @@
 """A sweep's file says what to try; its trials are ordinary runs, whatever becomes of the driver."""
 
+import contextlib
 import csv
 import importlib.util
 import json
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from lenet_keras import TUTORIAL, sweep, train
 from lenet_keras.cli import main
 from lenet_keras.figures import parallel_coordinates
-from lenet_keras.recipe import FAST
+from lenet_keras.recipe import FAST, RECIPES
 from lenet_keras.sweep import SweepError, name_of, read_sweep, recipe_of
 from lenet_keras.training import load_model
 
@@ -83,7 +84,7 @@ def test_a_random_search_draws_within_its_ranges_and_the_same_every_time(tmp_pat
         ("fields = 1", "fields must be a table"),
         ("[fields", "is no TOML"),
         ("x = 1", "there is no setting 'x'"),
-        ('recipe = "best"', "recipe must be one of tutorial, fast, modern"),
+        ('recipe = "best"', f"recipe must be one of {', '.join(RECIPES)}"),
         ('search = "random"', "trials says how many"),
         ("trials = 3", "trials says how many"),
         ("threads = 0", "threads must be a whole number"),
@@ -165,7 +166,7 @@ def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (tmp_path / "sweep.toml").write_text(SMALL)
     assert main(["sweep", str(tmp_path / "sweep.toml"), "--out", str(tmp_path / "out")]) == 1
-    assert 'pip install "ray[data,tune]"' in capsys.readouterr().err
+    assert "pip install 'lenet-keras[ray]'" in capsys.readouterr().err
 
 
 def test_where_nobody_answers_it_says_so(tmp_path, capsys):
@@ -234,6 +235,23 @@ def test_killed_and_begun_again_every_trial_ends_as_if_it_had_been_alone(tmp_pat
 
 
 RATES = ("0.1", "1e_30", "0.05")
+
+
+def test_a_trial_whose_process_died_is_not_forgotten(tmp_path, monkeypatch):
+    (tmp_path / "sweep.toml").write_text(SMALL + "learning_rate = [0.1, 0.05]\n")
+    begun: list[list[int]] = []
+
+    def die(asked, left, *_):
+        begun.append(left)
+        return {1: "Its process died."}
+
+    monkeypatch.setattr(sweep, "need_ray", lambda: None)
+    monkeypatch.setattr(sweep, "connected", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(sweep, "_run_trials", die)
+    for _ in range(2):
+        outcome = sweep.sweep(tmp_path / "sweep.toml", tmp_path / "out")[1]
+        assert (outcome.status, outcome.why) == ("failed", "Its process died.")
+    assert begun == [[0, 1], [1]]
 
 
 @needs_ray
