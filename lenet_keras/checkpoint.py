@@ -34,7 +34,7 @@ class Checkpoint:
     of: which training, the recipe and the data's digest; another cannot go on from here.
     history: every validation so far, and the seconds since training began.
     variables: of the learner and of its optimizer, in their order.
-    latest: the weights after each of the epochs that are averaged, the newest last.
+    latest: the weights at each of the validations that are averaged, the newest last.
     best: the weights of the best validation.
     """
 

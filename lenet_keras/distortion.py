@@ -7,6 +7,8 @@ displacements each time it is seen, so that no digit is ever seen twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
@@ -40,7 +42,7 @@ class Distort(keras.layers.Layer):
         # squares that sum to 1: a blend of unit normals is then a unit normal at every pixel
         self.blend = blend / np.sqrt((blend**2).sum(axis=1, keepdims=True))
 
-    def call(self, images, training: bool = False):
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         if not training:
             return images
         y, x = self._where_from(ops.shape(images)[0])
@@ -52,11 +54,11 @@ class Distort(keras.layers.Layer):
             values *= keras.random.uniform((n, 1, 1), 1 - most, 1.0, seed=self.random)
         return ops.cast(values + 0.5, "uint8")  # rounded
 
-    def _where_from(self, n: int):
+    def _where_from(self, n: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """For each pixel of n digits, the row and column of the original to look at."""
         d = self.distortion
 
-        def draw(limit: float):
+        def draw(limit: float) -> keras.KerasTensor:
             return keras.random.uniform((n, 1, 1), -limit, limit, seed=self.random)
 
         angle = draw(np.deg2rad(d.rotation))
@@ -72,7 +74,7 @@ class Distort(keras.layers.Layer):
             y, x = y + bends[0], x + bends[1]
         return y - self.centred[0], x - self.centred[0]
 
-    def _another_pen(self, values):
+    def _another_pen(self, values: keras.KerasTensor) -> keras.KerasTensor:
         n = ops.shape(values)[0]
         s = self.distortion.stroke
         share = keras.random.uniform((n, 1, 1), -s, s, seed=self.random)
@@ -81,14 +83,16 @@ class Distort(keras.layers.Layer):
         return values + thicker - thinner
 
 
-def _of_neighbours(choose, values):
+def _of_neighbours(choose: Callable, values: keras.KerasTensor) -> keras.KerasTensor:
     """The maximum or minimum of the 3x3 around every pixel; slices are faster than pooling."""
     p = ops.pad(values, ((0, 0), (1, 1), (1, 1)))
     rows = choose(choose(p[:, :-2], p[:, 1:-1]), p[:, 2:])
     return choose(choose(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
 
 
-def _bilinear(images, y, x):
+def _bilinear(
+    images: keras.KerasTensor, y: keras.KerasTensor, x: keras.KerasTensor
+) -> keras.KerasTensor:
     """The values of uint8 [N, 28, 28] at rows y and columns x, float32 [N, 28, 28] each."""
     n, size = ops.shape(images)[0], SIDE + 1
     y = ops.clip(y + 1, 0, size)  # a border of zeros: outside there is nothing
@@ -107,7 +111,7 @@ def _bilinear(images, y, x):
     four = ops.take_along_axis(ops.reshape(four, (n, size * size)), where, axis=1)
     four = ops.reshape(four, (n, SIDE, SIDE))
 
-    def byte(k: int):
+    def byte(k: int) -> keras.KerasTensor:
         return ops.cast(ops.bitwise_and(ops.right_shift(four, 8 * k), 255), "float32")
 
     above = byte(0) + right * (byte(1) - byte(0))

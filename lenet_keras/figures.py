@@ -190,6 +190,9 @@ def parallel_coordinates(values: Mapping[str, Sequence], errors: Sequence[float]
     Args:
         values: name to the value that each training had: numbers, words, or lists of them.
         errors: in percent, of each; the last axis. The darker a line, the smaller its error.
+
+    Returns:
+        A figure, the best training in orange.
     """
     columns = {**values, "validation error (%)": errors}
     figure = Figure(figsize=(1.5 + 1.8 * len(columns), 4), layout="constrained")
@@ -225,6 +228,11 @@ def parallel_coordinates(values: Mapping[str, Sequence], errors: Sequence[float]
     return figure
 
 
+def _activation_of(layer: keras.Layer) -> str:
+    name = layer.activation.__name__
+    return "" if name == "linear" else f"\n{name}"
+
+
 def network(model: keras.Model) -> Figure:
     """A network on one page, with the shape of what flows through it, read from the model itself.
 
@@ -238,17 +246,17 @@ def network(model: keras.Model) -> Figure:
     stages = [["images", model.input.shape[1:], "", 0]]
     for layer in model.layers[1:]:
         kind, shape = type(layer).__name__, layer.output.shape[1:]
-        if kind in ("Rescaling", "Reshape"):
-            continue  # the same picture, in other numbers and brackets
+        if kind in ("Rescaling", "Reshape", "Dropout"):
+            continue  # the same picture, in other numbers and brackets; and what only training has
         if kind == "Activation":
-            stages[-1][2] += "\ntanh"
+            stages[-1][2] += f"\n{layer.activation.__name__}"
             continue
         action = {
-            "Conv2D": "convolution\n5×5",
-            "MaxPooling2D": "largest\nof 2×2",
-            "Flatten": "in one row",
-            "Dense": "all to all" + ("\ntanh" if layer.name == "hidden" else ""),
-        }[kind]
+            "Conv2D": lambda layer: "convolution\n{}×{}".format(*layer.kernel_size),
+            "MaxPooling2D": lambda layer: "largest\nof {}×{}".format(*layer.pool_size),
+            "Flatten": lambda layer: "in one row",
+            "Dense": lambda layer: "all to all" + _activation_of(layer),
+        }[kind](layer)
         stages.append([layer.name, shape, action, layer.count_params()])
 
     figure = Figure(figsize=(10.5, 3.2), layout="none")  # type: ignore[arg-type]

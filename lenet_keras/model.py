@@ -26,7 +26,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from lenet_keras.recipe import SEED
+from lenet_keras.recipe import TUTORIAL
 
 __all__ = ["TheanoWeights", "build_lenet5", "draw_weights", "to_keras"]
 
@@ -47,7 +47,9 @@ class TheanoWeights(NamedTuple):
 
 
 def draw_weights(
-    nkerns: tuple[int, int] = (20, 50), n_hidden: int = 500, seed: int = SEED
+    nkerns: tuple[int, int] = TUTORIAL.nkerns,
+    n_hidden: int = TUTORIAL.n_hidden,
+    seed: int = TUTORIAL.seed,
 ) -> dict[str, TheanoWeights]:
     """The tutorial's initial weights, in the tutorial's own layout.
 
@@ -112,17 +114,17 @@ def to_keras(layer: str, weights: TheanoWeights) -> list[np.ndarray]:
 
 
 def build_lenet5(
-    nkerns: tuple[int, int] = (20, 50),
-    n_hidden: int = 500,
-    seed: int = SEED,
-    activation: str = "tanh",
-    dropout: float = 0.0,
+    nkerns: tuple[int, int] = TUTORIAL.nkerns,
+    n_hidden: int = TUTORIAL.n_hidden,
+    seed: int = TUTORIAL.seed,
+    activation: str = TUTORIAL.activation,
+    dropout: float = TUTORIAL.dropout,
 ) -> keras.Model:
     """The tutorial's network with the tutorial's initial weights.
 
     Args:
-        nkerns: kernels of conv1 and conv2, both positive.
-        n_hidden: units of the hidden layer, positive.
+        nkerns: kernels of conv1 and conv2, both positive; the tutorial has (20, 50).
+        n_hidden: units of the hidden layer, positive; the tutorial has 500.
         seed: of the initial weights, and of the dropout.
         activation: of the feature maps and the hidden units; names their layers.
         dropout: the share of flattened features, and of hidden units, that a training step

@@ -25,8 +25,8 @@ from lenet_keras.data import Mnist, Split
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.files import whole_file
 from lenet_keras.model import SIDE, build_lenet5
-from lenet_keras.normalization import digit_model
-from lenet_keras.training import Run, load_model
+from lenet_keras.normalization import IR_VERSION, digit_model
+from lenet_keras.training import Run, load_model, load_record
 
 __all__ = [
     "ExportError",
@@ -39,7 +39,7 @@ __all__ = [
     "write_onnx",
 ]
 
-OPSET, IR_VERSION = 17, 8  # what onnxruntime's JavaScript builds take; onnx's own are newer
+OPSET = 17  # what ONNX Runtime's JavaScript builds take; tf2onnx's own is newer
 
 ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
 
@@ -196,6 +196,9 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
 
     Returns:
         A graph with the same inputs, outputs and metadata.
+
+    Raises:
+        ExportError: there is no room for the quantiser's own files.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -317,6 +320,9 @@ def parity(model: keras.Model, exported: onnx.ModelProto, split: Split) -> Parit
         model: uint8 [N, 28, 28] to logits.
         exported: any of the three graphs.
         split: digits and labels.
+
+    Returns:
+        How far apart they are, and the errors of both.
     """
     logits = model.predict(split.images, batch_size=500, verbose=0)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
@@ -359,7 +365,12 @@ def metadata_of(record: dict) -> dict[str, str]:
 
 
 def write_onnx(model: onnx.ModelProto, path: Path) -> None:
-    """Check a model, then put it at ``path`` in one step: a failed check leaves the old file."""
+    """Check a model, then put it at ``path`` in one step: a failed check leaves the old file.
+
+    Raises:
+        ExportError: the model is not as it must be.
+        FileError: it cannot be written.
+    """
     check(model)
     with whole_file(path) as partial:
         partial.write_bytes(_bytes_of(model))
@@ -397,7 +408,7 @@ def export(
         ExportError: the data are not the run's, or a file fails its check or is further
             from Keras than LARGEST_DIFFERENCE (float32) or LARGEST_INT8_LOSS (int8).
         FileError: one cannot be written; all old ones are unharmed.
-        RunError: there is no such run.
+        RunError: there is no such run, or it cannot be read.
     """
     model, lenet5 = _network_of(run_dir, mnist)
     digit_keras, behind_digit = _network_of(digit_run, mnist) if digit_run else (model, lenet5)
@@ -432,10 +443,7 @@ def export(
 def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelProto]:
     """A run's model, and the same as a graph that agrees with it on the test digits."""
     model = load_model(run_dir)
-    path = Path(run_dir) / "run.json"
-    if not path.exists():
-        raise ExportError(f"There is no run.json at {run_dir}: name the folder of a finished run.")
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = load_record(run_dir)
     if record["data"]["digest"] != mnist.digest:
         raise ExportError(
             f"{run_dir} was trained on {record['data']['name']} with another digest than the "

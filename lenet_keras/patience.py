@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import keras
 
+from lenet_keras.recipe import TUTORIAL
+
 __all__ = ["Patience", "PatienceStopping", "Validation"]
 
 
@@ -25,9 +27,9 @@ class Patience:
     ``iter`` counts minibatches from 0, as in the tutorial.
     """
 
-    patience: int = 10_000
-    patience_increase: int = 2
-    improvement_threshold: float = 0.995
+    patience: int = TUTORIAL.patience
+    patience_increase: int = TUTORIAL.patience_increase
+    improvement_threshold: float = TUTORIAL.improvement_threshold
     best_validation_loss: float = math.inf
     best_iter: int = 0
 
@@ -44,6 +46,11 @@ class Patience:
     def exhausted(self, iter: int) -> bool:
         """Does training end with minibatch ``iter``? To be asked after every one."""
         return self.patience <= iter
+
+
+def validation_frequency(n_train_batches: int, patience: int) -> int:
+    """After how many minibatches the tutorial validates: an epoch, or half its patience if less."""
+    return min(n_train_batches, patience // 2)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Validation:
 class PatienceStopping(keras.callbacks.Callback):
     """Early stopping as ``evaluate_lenet5`` does it.
 
-    Validates every ``min(n_train_batches, patience // 2)`` minibatches, in the middle of an
+    Validates every ``validation_frequency`` minibatches, in the middle of an
     epoch if need be, scores the test set only at a new best, and looks at patience after
     every minibatch. The tutorial never uses its ``best_params``; this keeps the best weights
     and puts them back when training ends.
@@ -85,7 +92,7 @@ class PatienceStopping(keras.callbacks.Callback):
         earlier: the validations of the epochs before, if ``fit`` goes on with a training; the
             rule takes note of them, and only the weights of a new best are put back.
 
-    Attributes:
+    Attributes, from when ``fit`` begins:
         validation_error: the latest, a fraction; also in the epoch's logs.
         best_iteration: the best minibatch, counted from 1; 0 before any validation.
         best_validation_error, test_error: fractions, there.
@@ -102,9 +109,9 @@ class PatienceStopping(keras.callbacks.Callback):
         validate_model: Callable[[keras.Model], float],
         test_model: Callable[[keras.Model], float] | None = None,
         *,
-        patience: int = 10_000,
-        patience_increase: int = 2,
-        improvement_threshold: float = 0.995,
+        patience: int = TUTORIAL.patience,
+        patience_increase: int = TUTORIAL.patience_increase,
+        improvement_threshold: float = TUTORIAL.improvement_threshold,
         on_validation: Callable[[Validation], None] | None = None,
         earlier: Sequence[Validation] = (),
     ) -> None:
@@ -135,7 +142,7 @@ class PatienceStopping(keras.callbacks.Callback):
                 "PatienceStopping must know how many minibatches an epoch has: give fit "
                 "arrays, or steps_per_epoch."
             )
-        self.validation_frequency = min(self.n_train_batches, self.rule.patience // 2)
+        self.validation_frequency = validation_frequency(self.n_train_batches, self.rule.patience)
         # Within one execution nobody can look at the weights, so a validation must be due
         # only where an execution ends. At the end of an epoch one always does.
         steps = self.model.steps_per_execution

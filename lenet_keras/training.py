@@ -31,7 +31,7 @@ from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.figures import learning_curve
 from lenet_keras.files import only_writer, whole_file
 from lenet_keras.model import build_lenet5
-from lenet_keras.patience import PatienceStopping, Validation
+from lenet_keras.patience import PatienceStopping, Validation, validation_frequency
 from lenet_keras.recipe import TUTORIAL, Recipe
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "RunError",
     "evaluate_lenet5",
     "load_model",
+    "load_record",
     "train",
     "wilson_interval",
     "zero_one_loss",
@@ -144,7 +145,7 @@ def train(
     """
     folder = Path(run_dir)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise RunError("TensorBoard is not installed: pip install tensorboard.")
+        raise RunError("TensorBoard is not installed: pip install 'lenet-keras[tensorboard]'.")
     check_devices(devices, recipe.batch_size, len(mnist.train.labels))
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder):
@@ -160,12 +161,12 @@ def train(
         if (folder / "run.json").exists():
             if not resume:
                 raise RunError(f"{folder} already holds a finished run: choose another folder.")
-            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            record = load_record(folder)
             there = {
                 "recipe": record["recipe"],
                 "digest": record["data"]["digest"],
                 "backend": record["versions"]["backend"],
-                "devices": record.get("devices", 1),
+                "devices": record["devices"],
             }
             _same_training(of, there, folder)
             print(f"{folder} already holds this training, finished.")
@@ -183,11 +184,9 @@ def train(
 
 
 def _same_training(asked: dict, there: dict, folder: Path) -> None:
-    differ = [
-        name
-        for name in asked["recipe"] | there["recipe"]
-        if asked["recipe"].get(name) != there["recipe"].get(name)
-    ]
+    # what older runs did not write down was as Recipe has it by default
+    recipe = json.loads(json.dumps(dataclasses.asdict(Recipe()))) | there["recipe"]
+    differ = [name for name in recipe if recipe[name] != asked["recipe"].get(name)]
     if asked["digest"] != there["digest"]:
         differ.append("the data")
     differ += [name for name in ("backend", "devices") if asked[name] != there[name]]
@@ -348,11 +347,11 @@ def _train(
 
 
 def evaluate_lenet5(
-    learning_rate: float = 0.1,
-    n_epochs: int = 200,
+    learning_rate: float = TUTORIAL.learning_rate,
+    n_epochs: int = TUTORIAL.n_epochs,
     dataset: str = "auto",
-    nkerns: tuple[int, int] = (20, 50),
-    batch_size: int = 500,
+    nkerns: tuple[int, int] = TUTORIAL.nkerns,
+    batch_size: int = TUTORIAL.batch_size,
 ) -> Run:
     """The tutorial's own entry point, with its signature.
 
@@ -365,6 +364,11 @@ def evaluate_lenet5(
 
     Returns:
         The run, in a new folder under ``runs/``.
+
+    Raises:
+        RecipeError: a number cannot be.
+        DataError: there are no such data.
+        RunError: the cost became NaN.
     """
     recipe = dataclasses.replace(
         TUTORIAL,
@@ -413,8 +417,9 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
     learner = model
     if recipe.distortion:
         learner = keras.Sequential([Distort(recipe.distortion, recipe.seed), model])
-    validation_frequency = min(n_train_batches, recipe.patience // 2)
-    at_once = math.gcd(n_train_batches, validation_frequency)
+    at_once = math.gcd(n_train_batches, validation_frequency(n_train_batches, recipe.patience))
+    if keras.backend.backend() == "torch":
+        at_once = 1  # Keras on it knows no other
     learner.compile(
         optimizer=optimizer(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -479,12 +484,36 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file can raise anything
         raise RunError(f"{path} cannot be read as a Keras model ({in_short(error)}).") from None
-    if (model.input_shape, model.output_shape) != ((None, 28, 28), (None, 10)):
+    shapes = [getattr(model, f"{side}_shape", None) for side in ("input", "output")]
+    if shapes != [(None, 28, 28), (None, 10)]:
         raise RunError(
-            f"{path} is another network: it makes {model.output_shape} of {model.input_shape}, "
+            f"{path} is another network: it makes {shapes[1]} of {shapes[0]}, "
             "where LeNet makes (None, 10) of (None, 28, 28)."
         )
+    missing = {"conv1", "conv2", "hidden", "logits"} - {layer.name for layer in model.layers}
+    if missing:
+        raise RunError(f"{path} is another network: it has no layer {sorted(missing)[0]}.")
     return model
+
+
+def load_record(run_dir: str | os.PathLike[str]) -> dict:
+    """What a finished run's run.json says.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    path = Path(run_dir) / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        # what else it says is ours to write and nobody's to rely on
+        whole = {"recipe", "data", "versions", "result"} <= set(record)
+    except OSError:
+        raise RunError(f"There is no {path}: name the folder of a finished run.") from None
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({in_short(error)}).") from None
+    if not whole:
+        raise RunError(f"{path} is no run's: it says nothing of its recipe, data or result.")
+    return {"devices": 1} | record  # older runs had no other number
 
 
 def _percent(fraction: float | None) -> float | None:
@@ -498,9 +527,11 @@ def _history_row(v: Validation, seconds: float) -> tuple:
 
 def _versions() -> dict[str, str]:
     backend = keras.backend.backend()
-    packages = ["lenet-keras", "keras", backend, "numpy"]
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), "backend": backend, **versions}
+    versions = {"python": platform.python_version(), "backend": backend}
+    for name in ("lenet-keras", "keras", backend, "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # tensorflow-cpu, say
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _hardware() -> dict[str, object]:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from lenet_keras.figures import network
 from lenet_keras.model import TheanoWeights, build_lenet5, draw_weights, to_keras
 
 
@@ -99,6 +100,18 @@ def test_sizes_and_names():
         "hidden": (500,),
         "logits": (10,),
     }
+
+
+def test_its_picture_is_read_from_the_model():
+    for model, kernel in (
+        (build_lenet5(activation="relu", dropout=0.3), "relu"),
+        (build_lenet5(), "tanh"),
+    ):
+        axes = network(model).axes[0]
+        words = "\n".join(text.get_text() for text in axes.texts).split("\n")
+        assert words.count(kernel) == 3 and words.count("5×5") == 2 and words.count("of 2×2") == 2
+        assert ("tanh" in words) == (kernel == "tanh")
+        assert {"images", "20 maps", "50 maps", "500", "10", "400,500"} <= set(words)
 
 
 def test_fan_out_is_divided_as_python_2_divides():
