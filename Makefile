@@ -52,7 +52,8 @@ test: .venv/ready
 	@touch $@
 
 # After a change of dependencies. --universal: one lock for every Python and system we support.
-lock: .venv/ready
+lock:
+	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --fork-strategy fewest --extra all \
 	  --upgrade --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml

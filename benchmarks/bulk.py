@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,12 @@ def main(n: int = 1_000_000) -> None:
         some = np.load(Path(folder) / "in" / f"{0:09d}.npy")
         rows = []
 
-        def timed(what: str, count: int, work: object) -> None:
+        def timed(what: str, count: int, work: Callable[[], object]) -> None:
             began = time.perf_counter()
             work()
             rows.append((what, count, time.perf_counter() - began))
 
-        options = onnxruntime.SessionOptions()
-        session = onnxruntime.InferenceSession(DIGIT, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(DIGIT, providers=["CPUExecutionProvider"])
         outputs = ["probabilities", "label", "normalized", "has_ink"]
 
         def bare() -> None:

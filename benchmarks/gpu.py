@@ -12,8 +12,11 @@ what part of the device's own float32 matrix product rate that was.
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +32,7 @@ FLOP = 13.2e6  # of training on one digit; scoring one is 4.6e6
 SCORING_FLOP = 4.6e6
 
 
-def whole_run(recipe: Recipe, mnist: Mnist):
+def whole_run(recipe: Recipe, mnist: Mnist) -> Callable[[], dict[str, Any]]:
     """Compile a run by the recipe on these digits.
 
     Args:
@@ -38,10 +41,10 @@ def whole_run(recipe: Recipe, mnist: Mnist):
             the tutorial.
 
     Returns:
-        A function without arguments that trains from the initial weights and gives
-        epochs (whole ones, that ended with a validation), iterations, best_iteration (from 1),
-        and per epoch the wrong validation and test digits (test: -1 where it was no new best),
-        int32 each, and the best weights.
+        A function without arguments that trains from the initial weights and gives, by name:
+        epoch (how many were whole, and ended with a validation), iter and best_iteration (from 1),
+        patience, best_wrong, and per epoch valid_errors and test_errors, the wrong digits (test: -1
+        where it was no new best), int32 each; best_weights; and weights, slots and stop.
     """
     model = initial_model(recipe)
     optimizer = keras.optimizers.SGD(recipe.learning_rate)
@@ -143,7 +146,7 @@ def sgemm_rate(n: int = 4096) -> float:
 
 
 def main(epochs: int = TUTORIAL.n_epochs) -> None:
-    mnist = load_mnist()
+    mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
     run = whole_run(dataclasses.replace(TUTORIAL, n_epochs=epochs), mnist)
     seconds = []
     for _ in range(3):

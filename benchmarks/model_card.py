@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    mnist = load_mnist()
+    mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
     images, labels = mnist.test
     record = json.loads((ROOT / "results/tutorial/run.json").read_text(encoding="utf-8"))
     if record["data"]["digest"] != mnist.digest:

@@ -34,37 +34,37 @@ def affine(matrix: np.ndarray, offset: np.ndarray, digit: np.ndarray) -> np.ndar
     return ndimage.affine_transform(digit.astype(np.float32), matrix, start, order=1)
 
 
-def shifted(digit, pixels, rng):
+def shifted(digit: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     return affine(np.eye(2), pixels * np.array([np.cos(angle), np.sin(angle)]), digit)
 
 
-def turned(digit, degrees, rng):
+def turned(digit: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
     angle = np.deg2rad(degrees) * rng.choice([-1, 1])
     cos, sin = np.cos(angle), np.sin(angle)
     return affine(np.array([[cos, sin], [-sin, cos]]), np.zeros(2), digit)
 
 
-def scaled(digit, size, rng):
+def scaled(digit: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
     return affine(np.eye(2) / size, np.zeros(2), digit)
 
 
-def noisy(digit, deviation, rng):
+def noisy(digit: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
     return digit + rng.normal(0, deviation, digit.shape)
 
 
-def blurred(digit, deviation, rng):
+def blurred(digit: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
     return ndimage.gaussian_filter(digit.astype(np.float32), deviation)
 
 
-def covered(digit, side, rng):
+def covered(digit: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     top, left = rng.integers(4, 24 - side, 2, endpoint=True)
     digit = digit.copy()
     digit[top : top + side, left : left + side] = 0
     return digit
 
 
-def another_pen(digit, pixels, rng):
+def another_pen(digit: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
     """Strokes wider (or, below 0, narrower) by so much on either side."""
     large = Image.fromarray(digit).resize((140, 140), Image.Resampling.BICUBIC)
     size = 2 * round(5 * abs(pixels)) + 1

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ THREADS = {  # every library's own way to be told how many
 }
 
 
-def keras_epoch(peer: str, batch_size: int):
+def keras_epoch(peer: str, batch_size: int) -> Callable[[], object]:
     """A function that trains one epoch with Keras."""
     from dataclasses import replace
 
@@ -88,7 +89,7 @@ def keras_epoch(peer: str, batch_size: int):
     return lambda: model.fit(images, labels, batch_size=batch_size, shuffle=False, verbose=0)
 
 
-def torch_epoch(peer: str, batch_size: int):
+def torch_epoch(peer: str, batch_size: int) -> Callable[[], object]:
     """A function that trains one epoch with PyTorch."""
     import torch
     from torch import nn
