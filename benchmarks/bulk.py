@@ -87,6 +87,10 @@ def main(n: int = 1_000_000) -> None:
         timed("onnxruntime alone, every core, arrays in memory", len(some), bare)
         classifier = Classifier()
         timed("Classifier, one process", len(some), lambda: list(classifier(some)))
+        (Path(folder) / "few").mkdir()
+        np.save(Path(folder) / "few" / "0.npy", some[:500])
+        few, answers = [f"{folder}/few"], Path(folder) / "few_out"
+        timed("--engine ray, its start", 500, lambda: classify_in_bulk(few, answers))
         peak = Peak()
         peak.start()
         out = Path(folder) / "out"
