@@ -301,14 +301,15 @@ def shot(page, name):
 def test_every_digit_is_read_while_it_is_drawn(pad, digit):
     draw(pad, digit)
     answer_is(pad, digit)
-    assert pad.locator("#answer").get_attribute("aria-busy") == "false"  # so it is read aloud
-    said = re.fullmatch(
-        r"It reads (\d), (\d+\.\d)\s% sure\.", pad.locator("#answer").text_content()
+    expect(pad.locator("#answer")).to_have_attribute("aria-busy", "false")  # so it is read aloud
+    # in one look, for the answer may still change
+    said, best, bars = pad.evaluate(
+        """["#answer", "#bars li.best span", "#bars li span:last-child"].map((selector) =>
+             [...document.querySelectorAll(selector)].map((each) => each.textContent))"""
     )
+    said = re.fullmatch(r"It reads (\d), (\d+\.\d)\s% sure\.", said[0])
     assert int(said[1]) == digit
-    best = pad.locator("#bars li.best")
-    assert best.locator("span").all_text_contents() == [str(digit), f"{said[2]}\N{NO-BREAK SPACE}%"]
-    bars = pad.locator("#bars li span:last-child").all_text_contents()
+    assert best == [str(digit), f"{said[2]}\N{NO-BREAK SPACE}%"]
     assert sum(float(bar.split()[0]) for bar in bars) == pytest.approx(100, abs=0.6)
     if digit == 3:
         shot(pad, "web.png")

@@ -112,7 +112,7 @@ def test_export_on_a_full_disk_or_into_a_read_only_folder(
     to, arguments = tmp_path / "to", ["export", str(run.folder), "--data", "digits", "--to"]
     assert main([*arguments, str(to)]) == 0
     before, _ = contents(to), capsys.readouterr()
-    assert len(before) == 3 + 3 * 3
+    assert len(before) == 3 + 3 * (3 + 5)  # the files, and three sets of vectors for two of them
     for path in before:  # so that any new one would show
         path.write_bytes(b"old")
     sizes = sorted(map(len, before.values()))
@@ -130,7 +130,7 @@ def test_export_on_a_full_disk_or_into_a_read_only_folder(
 def test_export_of_no_finished_run(run, tmp_path, capsys):
     (tmp_path / "model.keras").write_bytes((run.folder / "model.keras").read_bytes())
     assert main(["export", str(tmp_path), "--to", str(tmp_path / "to"), "--data", "digits"]) == 1
-    assert f"There is no run.json at {tmp_path}" in sentence(capsys)
+    assert f"There is no {tmp_path / 'run.json'}: name the folder of a" in sentence(capsys)
     assert not (tmp_path / "to").exists()
 
 
