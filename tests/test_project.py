@@ -132,6 +132,18 @@ def test_both_readmes_give_the_same_numbers():
     assert english == chinese
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_readmes_spread_is_the_committed_runs(page):
+    readme = (ROOT / page).read_text()
+    for kind in ("rounding", "seed"):
+        paths = list(ROOT.glob(f"results/spread/{kind}-*/run.json"))
+        results = [json.loads(path.read_text())["result"] for path in paths]
+        assert len(results) == 5
+        for key in ("best_validation_error", "test_error"):
+            errors = [result[key] for result in results]
+            assert f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %" in readme
+
+
 @pytest.mark.parametrize("recipe", ["fast", "modern"])
 def test_the_readmes_studies_are_the_committed_runs(recipe):
     records = [json.loads(path.read_text()) for path in ROOT.glob(f"results/{recipe}/*/run.json")]
