@@ -1,61 +1,17 @@
 """The deeplearning.net LeNet tutorial, in Keras: to learn from and to ship.
 
-recipe, data -> model -> training -> onnx_export -> classifier
+recipe, data -> model -> training -> run -> ship
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
-import sys
-import tempfile
-from collections.abc import Callable
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 
-# TensorFlow's native code writes notes about every start to stderr; its failures are Python
-# exceptions all the same. Read when TensorFlow loads, so it is set before anything imports it.
+# TensorFlow's native code reads this when it loads: errors only. They are Python exceptions, too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # onnxruntime's builds report their use to its makers; who reads digits here is nobody's business.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-
-class _QuietTensorFlow:
-    """Lets ``import tensorflow`` write its notes on CPU and GPU only where the import fails.
-
-    They come before its logging listens to any setting, go straight to file descriptor 2, and
-    would stand in red under the first cell of every notebook.
-    """
-
-    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            loader = spec.loader
-            execute = loader.exec_module
-            loader.exec_module = lambda module: self._quietly(execute, module)  # type: ignore[method-assign]
-        return spec
-
-    @staticmethod
-    def _quietly(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-        stderr = os.dup(2)
-        with tempfile.TemporaryFile() as notes:
-            os.dup2(notes.fileno(), 2)
-            try:
-                execute(module)
-                module.config.list_physical_devices()  # its search for GPUs is noisy too
-            except BaseException:
-                notes.seek(0)
-                os.write(stderr, notes.read())
-                raise
-            finally:
-                os.dup2(stderr, 2)
-                os.close(stderr)
-
-
-sys.meta_path.insert(0, _QuietTensorFlow())
 
 _HOME = {
     "load_mnist": "data",
@@ -65,10 +21,12 @@ _HOME = {
     "FAST": "recipe",
     "Recipe": "recipe",
     "PatienceStopping": "patience",
-    "train": "training",
-    "evaluate_lenet5": "training",
-    "Classifier": "classifier",
-    "DrawingPad": "drawing",
+    "Training": "training",
+    "train": "run",
+    "evaluate_lenet5": "run",
+    "Classifier": "ship.classifier",
+    "DrawingPad": "ship.drawing",
+    "quiet_tensorflow": "quiet",
 }
 
 __all__ = sorted(_HOME)
@@ -78,4 +36,16 @@ def __getattr__(name: str) -> object:
     # Keras takes seconds to import: load it only for those who ask for what needs it.
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAINING_PACKAGES:
+            raise
+        raise ModuleNotFoundError(
+            f"lenet_keras.{name} needs {error.name}: pip install 'lenet-keras[train]'.",
+            name=error.name,
+        ) from None
+
+
+# what the extra `train` brings
+TRAINING_PACKAGES = ("keras", "tensorflow", "matplotlib", "onnx", "sklearn", "scipy", "tf2onnx")

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
+import numpy as np
 
 from lenet_keras.recipe import TUTORIAL
 
@@ -74,10 +75,10 @@ class Validation:
 class PatienceStopping(keras.callbacks.Callback):
     """Early stopping as ``evaluate_lenet5`` does it.
 
-    Validates every ``validation_frequency`` minibatches, in the middle of an
-    epoch if need be, scores the test set only at a new best, and looks at patience after
-    every minibatch. The tutorial never uses its ``best_params``; this keeps the best weights
-    and puts them back when training ends.
+    Validates every ``validation_frequency`` minibatches, in the middle of an epoch if need be,
+    scores the test set only at a new best, and looks at patience after every minibatch. The
+    tutorial never uses its ``best_params``; this keeps the best weights and, when training ends,
+    puts them back into the model that was validated.
 
     What it finds does not depend on ``steps_per_execution``; a value that would run past a
     validation is refused.
@@ -88,20 +89,25 @@ class PatienceStopping(keras.callbacks.Callback):
         patience: look at this many minibatches regardless; at least 2.
         patience_increase: wait this much longer when a new best is found.
         improvement_threshold: a relative improvement of this much is considered significant.
-        on_validation: called with each ``Validation``, to report it.
-        earlier: the validations of the epochs before, if ``fit`` goes on with a training; the
-            rule takes note of them, and only the weights of a new best are put back.
+        candidate: makes, from the model being trained, the one to validate, test and keep;
+            without it, that is the trained model itself.
+        on_validation: called with each new ``Validation``.
+        earlier: the validations before this ``fit``, if it resumes a training.
+        best_weights: the weights at the best of these.
 
     Attributes, from when ``fit`` begins:
-        validation_error: the latest, a fraction; also in the epoch's logs.
-        best_iteration: the best minibatch, counted from 1; 0 before any validation.
+        validations: all of them, the earlier ones too.
+        best_weights: at the best validation; None before the first.
+        best_iteration: its minibatch, counted from 1; 0 before the first.
         best_validation_error, test_error: fractions, there.
         stopped_iteration: the minibatch that ended training, from 1; None if patience held.
         rule: the ``Patience`` within.
 
+    The latest validation error is also in the epoch's logs, as ``validation_error``.
+
     Raises:
-        ValueError: patience is below 2 (validation would be due every 0 minibatches), the
-            length of an epoch is unknown, or ``steps_per_execution`` runs past a validation.
+        ValueError: the length of an epoch is unknown, or ``steps_per_execution`` runs past a
+            validation.
     """
 
     def __init__(
@@ -112,30 +118,30 @@ class PatienceStopping(keras.callbacks.Callback):
         patience: int = TUTORIAL.patience,
         patience_increase: int = TUTORIAL.patience_increase,
         improvement_threshold: float = TUTORIAL.improvement_threshold,
+        candidate: Callable[[keras.Model], keras.Model] | None = None,
         on_validation: Callable[[Validation], None] | None = None,
         earlier: Sequence[Validation] = (),
+        best_weights: list[np.ndarray] | None = None,
     ) -> None:
         super().__init__()
-        if patience < 2:
-            raise ValueError(f"patience must be at least 2 minibatches, not {patience}.")
         self.validate_model = validate_model
         self.test_model = test_model
+        self.candidate = candidate
         self.on_validation = on_validation
-        self.earlier = earlier
-        self._new_rule = lambda: Patience(patience, patience_increase, improvement_threshold)
+        self._begin_with = Patience(patience, patience_increase, improvement_threshold)
+        self._earlier, self._earlier_best = earlier, best_weights
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.rule = self._new_rule()
+        self.rule = replace(self._begin_with)
+        self.validations: list[Validation] = []
+        self.best_weights: list[np.ndarray] | None = None
         self.best_iteration = 0
         self.best_validation_error = math.inf
-        self.validation_error = math.nan
-        self.test_error = None
-        self.stopped_iteration = None
-        self._best_weights = None
-        self._epoch = 0
-        for validation in self.earlier:
-            if self._is_best(validation.iteration - 1, validation.validation_error):
-                self.test_error = validation.test_error
+        self.test_error: float | None = None
+        self.stopped_iteration: int | None = None
+        self._validated: keras.Model | None = None
+        for validation in self._earlier:
+            self._take_note(validation, self._earlier_best)
         self.n_train_batches = self.params.get("steps")
         if not self.n_train_batches:
             raise ValueError(
@@ -166,7 +172,7 @@ class PatienceStopping(keras.callbacks.Callback):
         for index in range(self._next_index, last_index + 1):
             iter = self._epoch * self.n_train_batches + index
             if (iter + 1) % self.validation_frequency == 0:
-                self._validate(iter, index, logs or {})
+                self._validate(iter, index, float((logs or {}).get("loss", math.nan)))
             if self.rule.exhausted(iter):
                 self.stopped_iteration = iter + 1
                 self.model.stop_training = True
@@ -175,38 +181,35 @@ class PatienceStopping(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         # for the progress bar, TensorBoard and fit's own History
-        if logs is not None:
-            logs["validation_error"] = self.validation_error
-
-    def _validate(self, iter: int, index: int, logs: dict) -> None:
-        model = self.model
-        validation_error = self.validate_model(model)
-        test_error = None
-        if self._is_best(iter, validation_error):
-            self._best_weights = model.get_weights()
-            if self.test_model is not None:
-                test_error = self.test_error = self.test_model(model)
-        if self.on_validation is not None:
-            self.on_validation(
-                Validation(
-                    epoch=self._epoch + 1,
-                    minibatch_index=index + 1,
-                    n_train_batches=self.n_train_batches,
-                    iteration=iter + 1,
-                    cost=float(logs.get("loss", math.nan)),
-                    validation_error=validation_error,
-                    test_error=test_error,
-                )
-            )
-
-    def _is_best(self, iter: int, validation_error: float) -> bool:
-        self.validation_error = validation_error
-        if not self.rule.validated(iter, validation_error):
-            return False
-        self.best_iteration = iter + 1
-        self.best_validation_error = validation_error
-        return True
+        if logs is not None and self.validations:
+            logs["validation_error"] = self.validations[-1].validation_error
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._best_weights is not None:
-            self.model.set_weights(self._best_weights)
+        if self._validated is not None and self.best_weights is not None:
+            self._validated.set_weights(self.best_weights)
+
+    def _validate(self, iter: int, index: int, cost: float) -> None:
+        model = self._validated = self.candidate(self.model) if self.candidate else self.model
+        validation_error, test_error = self.validate_model(model), None
+        if validation_error < self.best_validation_error and self.test_model is not None:
+            test_error = self.test_model(model)
+        validation = Validation(
+            epoch=self._epoch + 1,
+            minibatch_index=index + 1,
+            n_train_batches=self.n_train_batches,
+            iteration=iter + 1,
+            cost=cost,
+            validation_error=validation_error,
+            test_error=test_error,
+        )
+        self._take_note(validation, model.get_weights())
+        if self.on_validation is not None:
+            self.on_validation(validation)
+
+    def _take_note(self, validation: Validation, weights: list[np.ndarray] | None) -> None:
+        self.validations.append(validation)
+        if self.rule.validated(validation.iteration - 1, validation.validation_error):
+            self.best_weights = weights
+            self.best_iteration = validation.iteration
+            self.best_validation_error = validation.validation_error
+            self.test_error = validation.test_error

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from lenet_keras.errors import LenetKerasError
+from lenet_keras.errors import LenetKerasError, in_short
 
 __all__ = [
     "FAST",
@@ -17,19 +21,26 @@ __all__ = [
     "for_digits",
 ]
 
+LARGEST = 2**31 - 1  # of a whole number: what an int32 counter can reach
+LARGEST_SEED = 2**32 - 1  # of numpy.random.RandomState
+
 
 class RecipeError(LenetKerasError):
-    """A recipe asks for what there is not."""
+    """A recipe has an unknown field or an invalid value."""
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """How far a digit may be from the one that was written. Each is drawn evenly from ± this.
+    """How far a digit may be moved and bent while training. Each is drawn evenly from ± this.
 
     rotation: degrees. scale: natural logarithm, each axis its own. shear: pixels per pixel.
     shift: pixels. elastic: pixels, the standard deviation of the smooth displacements (normal).
-    stroke: of the way from a pixel to the largest (thicker) or smallest (thinner) of the 3x3
-    around it, 0 to 1. faint: of the ink, so much may be missing, 0 to 1; drawn from 0 to this.
+    stroke: how far a pixel moves toward the largest (thicker pen) or smallest (thinner) of the
+    3x3 around it, 0 to 1. faint: the share of the ink that may be missing, drawn from 0 to
+    this, 0 to 1.
+
+    Raises:
+        RecipeError: a value is negative, not finite, or above 1 for stroke and faint.
     """
 
     rotation: float = 0.0
@@ -40,34 +51,41 @@ class Distortion:
     stroke: float = 0.0
     faint: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            most = 1 if name in ("stroke", "faint") else math.inf
+            if not _is_real(value) or not 0 <= value <= most:
+                limit = "from 0 to 1" if most == 1 else "of 0 or more"
+                raise RecipeError(_invalid(f"distortion.{name}", f"a number {limit}", value))
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """What ``evaluate_lenet5`` sets, under the names it uses.
+    """What ``evaluate_lenet5`` sets, under the names it uses, and what we added.
 
     nkerns, n_hidden: the network's sizes.
     activation: of feature maps and hidden units, "tanh" or "relu".
-    dropout: the share of flattened features, and of hidden units, that a training step does
-        without.
+    dropout: the share of flattened features, and of hidden units, that a training step drops.
     distortion: how each digit is changed every time it is seen, or None.
     optimizer: "sgd", plain stochastic gradient descent, or "adam" (Kingma and Ba 2014).
-    learning_rate: the optimizer's, or its largest if the schedule changes it.
+    learning_rate: the optimizer's, or its peak if a schedule changes it.
     schedule: "constant", or "cosine": up from 0 in the first epoch, then down to 0 at the end
-        of the last as a cosine falls (Loshchilov and Hutter 2016).
+        of the last along a cosine (Loshchilov and Hutter 2016).
     batch_size: digits in a minibatch.
     shuffle: take the digits in a new order in every epoch; if not, in the order of the data.
-    n_epochs: at most so many passes over the training digits.
-    averaged: score and keep the mean of the weights at the last so many validations, one an epoch
-        as a rule (Izmailov and others 2018, "Averaging weights leads to wider optima"); 1 is the
-        weights themselves.
-    patience: look at this many minibatches regardless; at least 2.
+    n_epochs: the maximal number of passes over the training digits.
+    averaged: score and keep the mean of the weights at this many of the latest validations,
+        usually one an epoch (Izmailov and others 2018, "Averaging weights leads to wider
+        optima"); 1 keeps the weights themselves.
+    patience: look at this many minibatches regardless; at least 2, because a validation is due
+        every ``patience / 2`` minibatches or more often.
     patience_increase: wait this much longer when a new best is found.
-    improvement_threshold: a new best counts for patience if it is under this much of the old.
-    seed: of the initial weights, and of every other chance.
+    improvement_threshold: a new best extends patience if it is below this much of the old one.
+    seed: of the initial weights and of all other randomness, 0 to 2^32 - 1.
     precision: "float32", or "bfloat16" for Keras's mixed_bfloat16 policy.
 
     Raises:
-        RecipeError: a word is none of those above, or a number cannot be.
+        RecipeError: a value is invalid: of the wrong type, out of range, or not a known word.
     """
 
     name: str = "tutorial"
@@ -90,27 +108,123 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name, known in WORDS.items():
-            if getattr(self, name) not in known:
-                raise RecipeError(
-                    f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}."
-                )
-        least = {"n_hidden": 1, "batch_size": 1, "n_epochs": 1, "averaged": 1, "patience": 2}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise RecipeError(f"{name} must be {smallest} or more, not {getattr(self, name)}.")
-        if len(self.nkerns) != 2 or min(self.nkerns) < 1:
-            raise RecipeError(f"nkerns must be two numbers of 1 or more, not {self.nkerns}.")
-        if not 0 <= self.dropout < 1:
-            raise RecipeError(f"dropout must be from 0 to below 1, not {self.dropout}.")
+        for name, known in CHOICES.items():
+            self._require(name, getattr(self, name) in known, f"one of {', '.join(known)}")
+        for name, least in LEAST.items():
+            valid = _is_whole(getattr(self, name), least)
+            self._require(name, valid, f"a whole number from {least} to {LARGEST:,}")
+        two = isinstance(self.nkerns, tuple) and len(self.nkerns) == 2
+        valid = two and all(_is_whole(kernels, 1) for kernels in self.nkerns)
+        self._require("nkerns", valid, "two whole numbers of 1 or more")
+        valid = _is_real(self.dropout) and 0 <= self.dropout < 1
+        self._require("dropout", valid, "a number from 0 to below 1")
+        valid = _is_real(self.learning_rate) and self.learning_rate > 0
+        self._require("learning_rate", valid, "a number above 0")
+        valid = _is_real(self.improvement_threshold) and 0 < self.improvement_threshold <= 1
+        self._require("improvement_threshold", valid, "a number above 0 and up to 1")
+        valid = _is_whole(self.seed, 0, LARGEST_SEED)
+        self._require("seed", valid, f"a whole number from 0 to {LARGEST_SEED:,}")
+        valid = self.distortion is None or isinstance(self.distortion, Distortion)
+        self._require("distortion", valid, "a Distortion or None")
+        self._require("shuffle", isinstance(self.shuffle, bool), "True or False")
+        self._require("name", isinstance(self.name, str), "a text")
+
+    def _require(self, name: str, valid: bool, expected: str) -> None:
+        if not valid:
+            raise RecipeError(_invalid(name, expected, getattr(self, name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON and TOML can hold it; ``from_dict`` is the inverse.
+
+        What the tutorial does not have (dropout, a schedule and so on) is left out while it
+        changes nothing, so a field added to ``Recipe`` later leaves older records as they are.
+        """
+        defaults = {name: getattr(TUTORIAL, name) for name in ADDED}
+        fields = dataclasses.asdict(self) | {"nkerns": list(self.nkerns)}
+        return {k: v for k, v in fields.items() if k not in ADDED or v != defaults[k]}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
+        """The recipe with these fields; the others are the tutorial's.
+
+        Args:
+            fields: names to values, ``nkerns`` a list or tuple, ``distortion`` a mapping or None.
+
+        Raises:
+            RecipeError: there is no such field, or a value is invalid.
+        """
+        values = dict(_known(cls, fields))
+        if isinstance(values.get("nkerns"), list):
+            values["nkerns"] = tuple(values["nkerns"])
+        if isinstance(values.get("distortion"), Mapping):
+            values["distortion"] = Distortion(**_known(Distortion, values["distortion"]))
+        return cls(**values)
+
+    def changed(self, changes: Mapping[str, Any]) -> Recipe:
+        """The same recipe with some fields changed, those of its distortion after a dot.
+
+        >>> TUTORIAL.changed({"learning_rate": 0.05, "distortion.rotation": 10})
+
+        Raises:
+            RecipeError: there is no such field, or a value is invalid.
+        """
+        fields = self.to_dict()
+        for name, value in changes.items():
+            part, dot, inner = name.partition(".")
+            if dot and part == "distortion":
+                fields[part] = {**(fields.get(part) or {}), inner: value}
+            else:
+                fields[name] = value
+        return Recipe.from_dict(fields)
 
 
-WORDS = {
+def _known(kind: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = [field.name for field in dataclasses.fields(kind)]
+    for name in fields:
+        if name not in names:
+            raise RecipeError(
+                f"A {kind.__name__.lower()} has no field {in_short(repr(name))}: "
+                f"its fields are {', '.join(names)}."
+            )
+    return fields
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: object, least: int, most: int = LARGEST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _invalid(name: str, expected: str, value: object) -> str:
+    return f"{name} must be {expected}, not {in_short(repr(value))}."
+
+
+CHOICES = {
     "activation": ("tanh", "relu"),
     "optimizer": ("sgd", "adam"),
     "schedule": ("constant", "cosine"),
     "precision": ("float32", "bfloat16"),
 }
+LEAST = {
+    "n_hidden": 1,
+    "batch_size": 1,
+    "n_epochs": 1,
+    "averaged": 1,
+    "patience": 2,
+    "patience_increase": 1,
+}
+# what the tutorial does not have
+ADDED = (
+    "activation",
+    "dropout",
+    "distortion",
+    "optimizer",
+    "schedule",
+    "shuffle",
+    "averaged",
+)
 
 TUTORIAL = Recipe()
 
@@ -145,7 +259,7 @@ FAST = replace(
 )
 
 RECIPES = {recipe.name: recipe for recipe in (TUTORIAL, FAST, MODERN)}
-# what `lenet-keras train --help` says of each
+# what `lenet-keras train --help` says about each
 ABOUT = {
     "tutorial": "as the tutorial did it, 200 epochs (the default)",
     "fast": "a better network in half a minute",

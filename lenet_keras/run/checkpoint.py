@@ -1,14 +1,10 @@
-"""Where a training stands after an epoch, in one file, so that it can go on after a bad day.
-
-All that the rest of the training depends on is in it, to the bit: the weights, the optimizer's
-moments, the state of every chance, the weights that are averaged, the best ones, and the
-validations so far, from which patience follows.
-"""
+"""checkpoint.npz: where a training stands after an epoch, so that it can be resumed."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,40 +13,60 @@ import keras
 import numpy as np
 
 from lenet_keras.errors import LenetKerasError, in_short
-from lenet_keras.files import whole_file
 from lenet_keras.patience import Validation
+from lenet_keras.recipe import Recipe
+from lenet_keras.storage.files import whole_file
+from lenet_keras.training import State
 
-__all__ = ["Checkpoint", "CheckpointError", "variables_of"]
+__all__ = ["Checkpoint", "CheckpointError", "Checkpoints", "Identity"]
 
 
 class CheckpointError(LenetKerasError):
-    """A training cannot go on from what its folder holds."""
+    """A training cannot be resumed from what its folder holds."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which training it is: only the same may be resumed.
+
+    digest: of the data. backend: Keras's.
+    """
+
+    recipe: Recipe
+    digest: str
+    backend: str
+
+    def differences(self, other: Identity) -> list[str]:
+        """What differs, in words; nothing if it is the same training."""
+        recipe = dataclasses.asdict(self.recipe)
+        found = [name for name in recipe if recipe[name] != getattr(other.recipe, name)]
+        found += ["the data"] * (self.digest != other.digest)
+        return found + ["backend"] * (self.backend != other.backend)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A training after a whole number of epochs.
 
-    of: which training, the recipe and the data's digest; another cannot go on from here.
-    history: every validation so far, and the seconds since training began.
-    variables: of the learner and of its optimizer, in their order.
-    latest: the weights at each of the validations that are averaged, the newest last.
-    best: the weights of the best validation.
+    seconds: since training began, at each of the state's validations.
     """
 
-    of: dict
-    history: list[tuple[Validation, float]]
-    variables: list[np.ndarray]
-    latest: list[list[np.ndarray]]
-    best: list[np.ndarray]
+    identity: Identity
+    state: State
+    seconds: list[float]
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all."""
-        history = [[*dataclasses.astuple(validation), s] for validation, s in self.history]
-        facts = {"of": self.of, "history": history, "latest": len(self.latest)}
+        facts = {
+            "identity": dataclasses.asdict(self.identity)
+            | {"recipe": self.identity.recipe.to_dict()},
+            "validations": [dataclasses.astuple(each) for each in self.state.validations],
+            "seconds": self.seconds,
+            "latest": len(self.state.latest),
+        }
         arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
-        groups = {"variable": self.variables, "best": self.best}
-        groups |= {f"latest {age}": weights for age, weights in enumerate(self.latest)}
+        groups = {"variable": self.state.variables, "best": self.state.best_weights or []}
+        groups |= {f"latest {age}": weights for age, weights in enumerate(self.state.latest)}
         for group, values in groups.items():
             arrays |= {f"{group}: {i}": value for i, value in enumerate(values)}
         with whole_file(path) as partial, open(partial, "wb") as file:
@@ -67,20 +83,36 @@ class Checkpoint:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
             facts = json.loads(str(arrays["facts"]))
-            history = [(Validation(*values), seconds) for *values, seconds in facts["history"]]
+            identity = facts["identity"] | {"recipe": Recipe.from_dict(facts["identity"]["recipe"])}
+
+            def group(name: str) -> list[np.ndarray]:
+                return [array for key, array in arrays.items() if key.startswith(f"{name}: ")]
+
+            state = State(
+                validations=[Validation(*values) for values in facts["validations"]],
+                variables=group("variable"),
+                latest=[group(f"latest {age}") for age in range(facts["latest"])],
+                best_weights=group("best"),
+            )
+            return cls(Identity(**identity), state, facts["seconds"])
         except Exception as error:  # a damaged archive can raise anything
             raise CheckpointError(
-                f"{path} cannot be read ({in_short(error)}): remove it, and training starts anew."
+                f"{path} cannot be read ({in_short(error)}): remove it to train from the start."
             ) from None
 
-        def group(name: str) -> list[np.ndarray]:
-            return [array for key, array in arrays.items() if key.startswith(f"{name}: ")]
 
-        latest = [group(f"latest {age}") for age in range(facts["latest"])]
-        return cls(facts["of"], history, group("variable"), latest, group("best"))
+class Checkpoints(keras.callbacks.Callback):
+    """Saves a checkpoint after every epoch but the last, after which nothing takes long.
 
+    Args:
+        path: of the checkpoint.
+        take: gives it.
+    """
 
-def variables_of(learner: keras.Model) -> list[keras.Variable]:
-    """All that training changes: weights, the optimizer's moments and steps, states of chance."""
-    learner.optimizer.build(learner.trainable_variables)
-    return [*learner.variables, *learner.optimizer.variables]
+    def __init__(self, path: Path, take: Callable[[], Checkpoint]) -> None:
+        super().__init__()
+        self.path, self.take = path, take
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if epoch + 1 < self.params["epochs"] and not self.model.stop_training:
+            self.take().save(self.path)

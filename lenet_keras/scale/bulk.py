@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from lenet_keras.classifier import (
+from lenet_keras.ship.classifier import (
     LONGEST_SIDE,
     Classifier,
     ClassifyError,
@@ -30,9 +29,10 @@ from lenet_keras.classifier import (
     picture_endings,
     read_picture,
 )
-from lenet_keras.cluster import connected, need_ray
+from lenet_keras.scale.cluster import connected, need_ray
+from lenet_keras.storage.files import only_writer, whole_file
+
 from lenet_keras.errors import LenetKerasError, in_short
-from lenet_keras.files import only_writer, whole_file
 
 __all__ = ["BulkError", "Shard", "classify_in_bulk", "shards_of"]
 

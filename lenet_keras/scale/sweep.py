@@ -38,10 +38,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenet_keras.cluster import connected, need_ray
+from lenet_keras.scale.cluster import connected, need_ray
+from lenet_keras.storage.files import only_writer, whole_file
+
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import LenetKerasError, in_short
-from lenet_keras.files import only_writer, whole_file
 from lenet_keras.recipe import RECIPES, Distortion, Recipe, for_digits
 
 if TYPE_CHECKING:
@@ -343,7 +344,7 @@ def _trial(config: dict, asked: Sweep, mnists: dict[str, Mnist], out: Path) -> N
     """One trial, in a process of Ray's."""
     from ray import tune
 
-    from lenet_keras.training import train
+    from lenet_keras.run import train
 
     changes = asked.trials[config["number"]]
     folder = out / "trials" / name_of(config["number"], changes)

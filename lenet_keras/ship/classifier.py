@@ -261,6 +261,6 @@ def check_picture(picture: np.ndarray) -> None:
 
 def own_model() -> Path:
     """The digit.onnx that comes with lenet-keras."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     installed = package / "export" / "digit.onnx"
     return installed if installed.exists() else package.parent / "export" / "digit.onnx"

@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
         "The drawing pad needs anywidget: pip install 'lenet-keras[notebooks]'."
     ) from error
 
-from lenet_keras.classifier import Answer, Classifier, ClassifyError, check_picture
+from lenet_keras.ship.classifier import Answer, Classifier, ClassifyError, check_picture
 
 __all__ = ["DrawingPad"]
 

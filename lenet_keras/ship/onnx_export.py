@@ -19,14 +19,14 @@ import keras
 import numpy as np
 import onnx
 import onnxruntime
+from lenet_keras.storage.files import whole_file
+from lenet_keras.ship.normalization import IR_VERSION, digit_model
 from onnx import TensorProto, helper, numpy_helper
 
 from lenet_keras.data import Mnist, Split
 from lenet_keras.errors import LenetKerasError
-from lenet_keras.files import whole_file
 from lenet_keras.model import SIDE, build_lenet5
-from lenet_keras.normalization import IR_VERSION, digit_model
-from lenet_keras.training import Run, load_model, load_record
+from lenet_keras.run import Record, Run, load_model, load_record
 
 __all__ = [
     "ExportError",

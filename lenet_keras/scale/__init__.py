@@ -1,0 +1,1 @@
+"""What is past one machine or one day: sweeps and bulk reading, on Ray."""

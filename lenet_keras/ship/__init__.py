@@ -1,0 +1,1 @@
+"""What ships a trained network: normalization, ONNX files, the classifier, the drawing pad."""

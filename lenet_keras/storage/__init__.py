@@ -1,0 +1,1 @@
+"""Bytes on a disk: read with care, written whole or not at all."""
