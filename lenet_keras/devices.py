@@ -20,7 +20,7 @@ __all__ = ["DeviceError", "alone", "building_on", "check_devices", "fitting_on"]
 
 
 class DeviceError(LenetKerasError):
-    """There are too few devices, or a minibatch cannot be shared among them."""
+    """There are too few devices, or they cannot share a minibatch."""
 
 
 def check_devices(n: int, batch_size: int, n_digits: int) -> None:
@@ -32,12 +32,13 @@ def check_devices(n: int, batch_size: int, n_digits: int) -> None:
     if n == 1:
         return
     if keras.backend.backend() not in ("tensorflow", "jax"):
-        raise DeviceError("Training on several devices needs Keras on TensorFlow or JAX.")
+        raise DeviceError(
+            "Training on several devices needs Keras on TensorFlow or JAX: set KERAS_BACKEND."
+        )
     devices = keras.distribution.list_devices()
     if len(devices) < n:
         raise DeviceError(
-            f"{n} devices were asked for, and there {'is' if len(devices) == 1 else 'are'} "
-            f"{len(devices)}: {', '.join(devices)}."
+            f"{n} devices were requested, but Keras sees {len(devices)}: {', '.join(devices)}."
         )
     for size in (batch_size, n_digits % batch_size):
         if size % n:
@@ -48,7 +49,7 @@ def check_devices(n: int, batch_size: int, n_digits: int) -> None:
 
 
 def building_on(n: int) -> AbstractContextManager:
-    """``with`` this, a model that is to learn on the first n devices is built and compiled."""
+    """``with`` this, build and compile a model that is to learn on the first n devices."""
     if n > 1 and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -58,7 +59,7 @@ def building_on(n: int) -> AbstractContextManager:
 
 
 def fitting_on(n: int) -> AbstractContextManager:
-    """``with`` this, that model's ``fit`` is called."""
+    """``with`` this, call that model's ``fit``."""
     if n > 1 and keras.backend.backend() == "jax":
         devices = keras.distribution.list_devices()[:n]
         return keras.distribution.DataParallel(devices=devices).scope()
@@ -67,7 +68,7 @@ def fitting_on(n: int) -> AbstractContextManager:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """``with`` this, a callback scores another model on one device, any number of digits."""
+    """``with`` this, score another model on one device, with any number of digits."""
     if keras.backend.backend() != "jax":
         yield
         return

@@ -1,4 +1,4 @@
-"""Digits as another hand would have written them: turned, slanted, bent, with another pen.
+"""Digits as another hand would write them: turned, slanted, bent, with another pen.
 
 Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
 visual document analysis" (2003): every digit gets a new affine map and a new smooth field of
@@ -23,13 +23,13 @@ SMOOTHNESS = 4.0  # and blended by Gaussians of this standard deviation (Simard'
 
 
 class Distort(keras.layers.Layer):
-    """Distorts every digit by chance while training, and is nothing otherwise.
+    """Distorts every digit at random while training, and does nothing otherwise.
 
     Args:
         distortion: how much.
-        seed: of the chance; the same seed, the same sequence of distortions.
+        seed: of the randomness; the same seed, the same sequence of distortions.
 
-    Call with uint8 [N, 28, 28]; returns the same. What comes from outside the picture is 0.
+    Call with uint8 [N, 28, 28]; returns the same. What lies outside the picture is 0.
     """
 
     def __init__(self, distortion: Distortion, seed: int = 0) -> None:
@@ -78,12 +78,12 @@ class Distort(keras.layers.Layer):
         n = ops.shape(values)[0]
         s = self.distortion.stroke
         share = keras.random.uniform((n, 1, 1), -s, s, seed=self.random)
-        thicker = ops.relu(share) * (_of_neighbours(ops.maximum, values) - values)
-        thinner = ops.relu(-share) * (values - _of_neighbours(ops.minimum, values))
+        thicker = ops.relu(share) * (_of_neighbors(ops.maximum, values) - values)
+        thinner = ops.relu(-share) * (values - _of_neighbors(ops.minimum, values))
         return values + thicker - thinner
 
 
-def _of_neighbours(choose: Callable, values: keras.KerasTensor) -> keras.KerasTensor:
+def _of_neighbors(choose: Callable, values: keras.KerasTensor) -> keras.KerasTensor:
     """The maximum or minimum of the 3x3 around every pixel; slices are faster than pooling."""
     p = ops.pad(values, ((0, 0), (1, 1), (1, 1)))
     rows = choose(choose(p[:, :-2], p[:, 1:-1]), p[:, 2:])
@@ -99,7 +99,7 @@ def _bilinear(
     x = ops.clip(x + 1, 0, size)
     top, left = ops.minimum(ops.floor(y), SIDE), ops.minimum(ops.floor(x), SIDE)
     down, right = y - top, x - left
-    # The four neighbours of every place, a byte each in one int32: one look instead of four.
+    # The four neighbors of every place, a byte each in one int32: one lookup instead of four.
     p = ops.pad(ops.cast(images, "int32"), ((0, 0), (1, 1), (1, 1)))
     four = (
         p[:, :-1, :-1]

@@ -281,7 +281,7 @@ def network(model: keras.Model) -> Figure:
         else:
             height, width = (0.36 * side for side in shape[:2])
             maps = shape[2] if len(shape) == 3 else 1
-            sheets = {1: 1, 20: 5, 50: 8}.get(maps, 4)
+            sheets = min(math.ceil(math.sqrt(maps)), 8)  # a few stand for all
             wide = width + 0.45 * (sheets - 1)
             for sheet in range(sheets):
                 left = x + 0.45 * sheet

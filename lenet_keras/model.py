@@ -11,7 +11,7 @@
     tanh2
     flatten                                           -> [N, 800]
     hidden    500 tanh units                          -> [N, 500]
-    logits    10 scores; softmax makes them chances   -> [N, 10]
+    logits    10 scores; softmax: probabilities       -> [N, 10]
 
 The tutorial adds the bias after pooling; Keras's Conv2D adds it before. Rounding
 never changes which of two sums is larger, so max(x) + b and max(x + b) are the same
@@ -67,13 +67,7 @@ def draw_weights(
     Returns:
         conv1, conv2, hidden and logits, by name.
 
-    Raises:
-        ValueError: a size is not positive.
     """
-    if len(nkerns) != 2 or min(*nkerns, n_hidden) < 1:
-        raise ValueError(
-            f"nkerns must be two positive numbers and n_hidden one, not {nkerns} and {n_hidden}."
-        )
     rng = np.random.RandomState(seed)
 
     def uniform(fan_in: int, fan_out: int, size: tuple[int, ...]) -> TheanoWeights:
@@ -133,9 +127,6 @@ def build_lenet5(
     Returns:
         A model from uint8 [N, 28, 28] to logits float32 [N, 10]. With the defaults it has
         520 + 25,050 + 400,500 + 5,010 = 431,080 parameters.
-
-    Raises:
-        ValueError: a size is not positive.
     """
     weights = draw_weights(nkerns, n_hidden, seed)
     images = keras.Input((SIDE, SIDE), dtype="uint8", name="images")

@@ -1,4 +1,4 @@
-"""A progress bar for long work, on stderr, in a terminal only."""
+"""Progress bars for long work, on stderr, in a terminal only."""
 
 from __future__ import annotations
 
@@ -10,28 +10,23 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Advance", "progress_bar"]
+__all__ = ["Advance", "bars", "progress_bar"]
 
 
 class Advance(Protocol):
-    """Moves a bar by so many steps; ``note`` is what stands behind it from now on."""
+    """Moves a bar by so many steps; ``note`` stands behind it from now on."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None: ...
 
 
-@contextlib.contextmanager
-def progress_bar(total: int, done: int = 0) -> Iterator[Advance]:
-    """``with progress_bar(total) as advance:`` the bar is there while the block runs.
+def bars() -> Progress:
+    """Any number of bars: ``with bars() as board:``, then ``board.add_task(name, note="")``.
 
-    What is printed meanwhile appears above it. Pipes, NO_COLOR and dumb terminals are
-    respected.
-
-    Args:
-        total: steps of the whole work.
-        done: steps that were done before.
+    What is printed meanwhile appears above them. rich knows terminals, pipes and NO_COLOR.
     """
     console = Console(stderr=True)
-    bar = Progress(
+    return Progress(
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:3.0f} %"),
         TimeRemainingColumn(),
@@ -39,12 +34,22 @@ def progress_bar(total: int, done: int = 0) -> Iterator[Advance]:
         console=console,
         transient=True,
         disable=not console.is_terminal or console.is_dumb_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # into a pipe or file, answers go as they are
+        redirect_stdout=sys.stdout.isatty(),  # answers go into a pipe or file as they are
     )
-    with bar:
-        task = bar.add_task("", total=total, completed=done, note="")
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, done: int = 0) -> Iterator[Advance]:
+    """``with progress_bar(total) as advance:`` a bar is there while the block runs.
+
+    Args:
+        total: steps of the whole work.
+        done: steps that were done before.
+    """
+    with bars() as board:
+        task = board.add_task("", total=total, completed=done, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
-            bar.update(task, advance=steps, note=note)
+            board.update(task, advance=steps, note=note)
 
         yield advance

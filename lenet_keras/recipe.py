@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,7 +55,7 @@ class Distortion:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             most = 1 if name in ("stroke", "faint") else math.inf
-            if not _is_real(value) or not 0 <= value <= most:
+            if not is_real(value) or not 0 <= value <= most:
                 limit = "from 0 to 1" if most == 1 else "of 0 or more"
                 raise RecipeError(_invalid(f"distortion.{name}", f"a number {limit}", value))
 
@@ -116,11 +117,11 @@ class Recipe:
         two = isinstance(self.nkerns, tuple) and len(self.nkerns) == 2
         valid = two and all(_is_whole(kernels, 1) for kernels in self.nkerns)
         self._require("nkerns", valid, "two whole numbers of 1 or more")
-        valid = _is_real(self.dropout) and 0 <= self.dropout < 1
+        valid = is_real(self.dropout) and 0 <= self.dropout < 1
         self._require("dropout", valid, "a number from 0 to below 1")
-        valid = _is_real(self.learning_rate) and self.learning_rate > 0
+        valid = is_real(self.learning_rate) and self.learning_rate > 0
         self._require("learning_rate", valid, "a number above 0")
-        valid = _is_real(self.improvement_threshold) and 0 < self.improvement_threshold <= 1
+        valid = is_real(self.improvement_threshold) and 0 < self.improvement_threshold <= 1
         self._require("improvement_threshold", valid, "a number above 0 and up to 1")
         valid = _is_whole(self.seed, 0, LARGEST_SEED)
         self._require("seed", valid, f"a whole number from 0 to {LARGEST_SEED:,}")
@@ -189,8 +190,10 @@ def _known(kind: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields
 
 
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_real(value: object) -> bool:
+    """A finite number: an int that fits a float, or a float; no bool."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
 
 
 def _is_whole(value: object, least: int, most: int = LARGEST) -> bool:

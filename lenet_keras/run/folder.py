@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -162,7 +161,7 @@ def _keep(training: Training, folder: Path, devices: int, seconds: float) -> Run
     result = Result(
         best_validation_error=percent(stopping.best_validation_error),
         best_iteration=stopping.best_iteration,
-        test_error=percent(stopping.test_error),
+        test_error=percent(stopping.test_error or 0.0),  # a best one was tested
     )
     print("Optimization complete.")
     print(
@@ -197,7 +196,7 @@ def evaluate_lenet5(
     learning_rate: float = TUTORIAL.learning_rate,
     n_epochs: int = TUTORIAL.n_epochs,
     dataset: str = "auto",
-    nkerns: tuple[int, int] = TUTORIAL.nkerns,
+    nkerns: Sequence[int] = TUTORIAL.nkerns,
     batch_size: int = TUTORIAL.batch_size,
 ) -> Run:
     """The tutorial's own entry point, with its signature.
@@ -217,12 +216,13 @@ def evaluate_lenet5(
         DataError: there is no such data.
         TrainingError: the cost became NaN.
     """
-    recipe = dataclasses.replace(
-        TUTORIAL,
-        learning_rate=learning_rate,
-        n_epochs=n_epochs,
-        nkerns=tuple(nkerns),
-        batch_size=batch_size,
+    recipe = TUTORIAL.changed(
+        {
+            "learning_rate": learning_rate,
+            "n_epochs": n_epochs,
+            "nkerns": list(nkerns),
+            "batch_size": batch_size,
+        }
     )
     return train(recipe, load_mnist(dataset), new_run_dir(recipe))
 

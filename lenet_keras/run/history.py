@@ -19,7 +19,7 @@ COLUMNS = ("epoch", "iteration", "cost", "validation_error", "test_error", "seco
 
 
 def percent(fraction: float) -> float:
-    """As it is written in files: six decimals say all that a float32 could."""
+    """As files have it: an error is a whole number of digits, and six decimals tell which."""
     return round(100 * fraction, 6)
 
 

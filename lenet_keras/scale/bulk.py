@@ -1,8 +1,8 @@
 """Digits out of millions of pictures, on Ray Data: folders, Parquet or NumPy files in, Parquet out.
 
 The pictures are cut into shards. A worker reads one shard, a few pictures at a time, and its
-answers become one Parquet file, which appears whole or not at all. So nothing is lost and nothing
-counted twice, whoever is killed when: a shard without its file is done once more.
+answers become one Parquet file, which appears whole or not at all. So nothing is lost or counted
+twice, whichever process is killed: a shard without its file is read again.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ import io
 import json
 import logging
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lenet_keras.ship.classifier import (
-    LONGEST_SIDE,
-    Classifier,
-    ClassifyError,
-    own_model,
-    picture_endings,
-    read_picture,
-)
-from lenet_keras.scale.cluster import connected, need_ray
-from lenet_keras.storage.files import only_writer, whole_file
 
 from lenet_keras.errors import LenetKerasError, in_short
+from lenet_keras.progress import progress_bar
+from lenet_keras.scale.cluster import connected, need_ray
+from lenet_keras.ship.classifier import (
+    LONGEST_SIDE,
+    Answer,
+    Classifier,
+    ClassifyError,
+    Picture,
+    own_model,
+    picture_endings,
+    refuse_color,
+)
+from lenet_keras.storage.files import only_writer, whole_file
 
 __all__ = ["BulkError", "Shard", "classify_in_bulk", "shards_of"]
 
@@ -42,12 +44,12 @@ AT_ONCE = 500  # pictures of a NumPy file in memory
 
 
 class BulkError(LenetKerasError):
-    """Pictures in bulk cannot be read, or the folder holds answers of others."""
+    """A source of pictures cannot be read, or the folder holds other answers."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one worker does at a time, and one file of answers.
+    """What one worker reads at a time, for one file of answers.
 
     kind: "files" (pictures), "npy" (rows of an array) or "parquet" (a row group).
     source: of "files" the names, else the one file.
@@ -70,8 +72,8 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
             ``image`` of encoded pictures (PNG and the like; bytes, or a struct with ``bytes``).
 
     Raises:
-        BulkError: a file is missing, or no NumPy or Parquet file of pictures where its name says
-            so. (That a picture cannot be read is an answer like others.)
+        BulkError: a file is missing, or its name says NumPy or Parquet and it holds no pictures.
+            (A picture that cannot be read is no failure: its answer is an error.)
     """
     shards: list[Shard] = []
     pictures: list[str] = []
@@ -104,7 +106,7 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
 
 
 def _array(path: Path) -> np.ndarray:
-    """A NumPy file, of which nothing is read yet."""
+    """A NumPy file of pictures; its content is not read yet."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged file can raise anything
@@ -113,10 +115,14 @@ def _array(path: Path) -> np.ndarray:
         raise BulkError(f"{path} holds several arrays, not one: uint8 [N, H, W].")
     if array.dtype != np.uint8 or array.ndim != 3:
         raise BulkError(f"{path} holds {array.dtype} {list(array.shape)}, not uint8 [N, H, W].")
+    try:
+        refuse_color(array.shape)
+    except ClassifyError as error:
+        raise BulkError(f"{path}: {error}") from None
     if not 1 <= min(array.shape[1:]) <= max(array.shape[1:]) <= LONGEST_SIDE:
         raise BulkError(
-            f"{path} holds pictures of {array.shape[1]} x {array.shape[2]}: they may have sides of "
-            f"1 to {LONGEST_SIDE:,} pixels."
+            f"{path} holds pictures of {array.shape[1]} x {array.shape[2]} pixels: sides of 1 to "
+            f"{LONGEST_SIDE:,} can be read."
         )
     return array
 
@@ -134,22 +140,15 @@ def _parquet(path: Path) -> Any:
     if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type
     if not (types.is_binary(kind) or types.is_large_binary(kind)):
-        raise BulkError(f"{path} has {kind} in its column image, where encoded pictures must be.")
+        raise BulkError(f"{path} has {kind} in its column image, not encoded pictures.")
     return file
 
 
-def pictures_of(shard: Shard) -> Iterator[tuple[str, np.ndarray | ClassifyError]]:
-    """A shard's pictures, one after the other: each one's name, and it, or why it is none."""
-
-    def read(file: Any) -> np.ndarray | ClassifyError:
-        try:
-            return read_picture(file)
-        except ClassifyError as error:
-            return error
-
+def pictures_of(shard: Shard) -> Iterator[tuple[str, Picture]]:
+    """A shard's pictures, one after the other, each with its name."""
     if shard.kind == "files":
         for name in shard.source:
-            yield name, read(name)
+            yield name, name
         return
     (source,) = shard.source
     if shard.kind == "npy":
@@ -166,7 +165,7 @@ def pictures_of(shard: Shard) -> Iterator[tuple[str, np.ndarray | ClassifyError]
     for batch in file.iter_batches(100, [shard.start], columns):
         for each in batch.to_pylist():
             image = each["image"]["bytes"] if isinstance(each["image"], dict) else each["image"]
-            yield each.get("path") or f"{source}#{row}", read(io.BytesIO(image or b""))
+            yield each.get("path") or f"{source}#{row}", io.BytesIO(image or b"")
             row += 1
 
 
@@ -176,32 +175,23 @@ def _classifier(model: str | None) -> Classifier:
 
 
 def classify_shard(shard: Shard, out: Path, model: str | None = None) -> int:
-    """Leave a file of answers for a shard, and say how many they are."""
+    """Write a shard's file of answers, and return how many they are."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    rows: dict[str, list] = {name: [] for name in SCHEMA}
-    good: list[int] = []
-
-    def pictures() -> Iterator[np.ndarray]:
-        for path, picture in pictures_of(shard):
-            for name in SCHEMA:
-                rows[name].append(None)
-            rows["path"][-1] = path
-            if isinstance(picture, ClassifyError):
-                rows["error"][-1] = str(picture)
-            else:
-                good.append(len(rows["path"]) - 1)
-                yield picture
-
-    for i, answer in enumerate(_classifier(model).stream(pictures())):
-        rows["label"][good[i]] = answer.label
-        rows["probability"][good[i]] = answer.probability if answer.has_ink else None
-        rows["has_ink"][good[i]] = answer.has_ink
+    rows = []
+    for path, answer in _classifier(model).each(pictures_of(shard)):
+        row: dict[str, Any] = dict.fromkeys(SCHEMA) | {"path": path}
+        if isinstance(answer, Answer):
+            row |= {"label": answer.label, "has_ink": answer.has_ink}
+            row["probability"] = answer.probability if answer.has_ink else None
+        else:
+            row["error"] = str(answer)
+        rows.append(row)
     schema = pa.schema({name: pa.type_for_alias(kind) for name, kind in SCHEMA.items()})
     with whole_file(_answers_of(out, shard)) as partial:
-        parquet.write_table(pa.table(rows, schema=schema), partial)
-    return len(rows["path"])
+        parquet.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
+    return len(rows)
 
 
 class Worker:
@@ -239,19 +229,19 @@ def classify_in_bulk(
         sources: what ``shards_of`` takes.
         out: a folder for the answers, ``part-000000.parquet`` and so on, with the columns path
             (of an array's picture ``file.npy#row``), label (0 to 9), probability, has_ink, and
-            error, a sentence where there is no picture. Null is where there is nothing to say. If
-            it holds answers of the same pictures already, those are kept, and the rest are made.
+            error, a sentence where a picture cannot be read; null where a column does not apply.
+            If it holds answers for the same pictures already, those are kept.
         model: another ``digit.onnx``.
         address: of a Ray cluster whose machines all see the files; without it Ray is started on
             this machine, and ended at the end.
 
     Returns:
-        How many pictures it classified now.
+        How many pictures were read now.
 
     Raises:
-        BulkError: something cannot be read, or the folder holds answers of another model or of
+        BulkError: a source cannot be read, or the folder holds answers of another model or for
             other pictures.
-        ClusterError: Ray is missing, or nobody answers at the address.
+        ClusterError: Ray is missing, does not start, or does not answer at the address.
         ClassifyError: the model cannot be used.
         FileError: a file cannot be written, or another process is writing there.
     """
@@ -269,7 +259,7 @@ def classify_in_bulk(
         before = out / "shards.json"
         if before.exists() and before.read_text(encoding="utf-8") != plan:
             raise BulkError(
-                f"{out} holds the answers of another model or of other pictures: choose another "
+                f"{out} holds answers of another model or for other pictures: choose another "
                 "folder."
             )
         with whole_file(before) as partial:
@@ -298,13 +288,9 @@ def _run(ray: Any, left: list[Shard], out: Path, model: str | None) -> int:
     answers = ray.data.from_items(tasks, override_num_blocks=len(left)).map_batches(
         Worker, batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers)
     )
-    done = n_shards = 0
-    bar = sys.stderr.isatty()
-    for row in answers.iter_rows():
-        done, n_shards = done + int(row["pictures"]), n_shards + 1
-        if bar:
-            drawn = "█" * (30 * n_shards // len(left))
-            print(f"\r{drawn:░<30} {done:,} pictures", end="", file=sys.stderr, flush=True)
-    if bar:
-        print("\r\x1b[K", end="", file=sys.stderr)
+    done = 0
+    with progress_bar(len(left)) as advance:
+        for row in answers.iter_rows():
+            done += int(row["pictures"])
+            advance(note=f"{done:,} pictures")
     return done

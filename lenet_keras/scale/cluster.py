@@ -1,4 +1,4 @@
-"""Ray, on this machine or on a cluster: what many trainings and many pictures have in common."""
+"""Ray, on this machine or on a cluster, for sweeps and for bulk reading."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["ClusterError", "connected", "need_ray"]
 
 
 class ClusterError(LenetKerasError):
-    """Ray is missing, or there is none at the address."""
+    """Ray is missing, does not start, or does not answer at the address."""
 
 
 def need_ray() -> None:
-    """Ask for Ray before any work is done.
+    """Check for Ray before any work is done.
 
     Raises:
         ClusterError: it is not installed.
@@ -36,28 +36,21 @@ def connected(address: str = "", environment: Mapping[str, str] | None = None) -
     """Ray, ready: ``with connected() as ray``.
 
     Args:
-        address: of a cluster, "host:port"; without it Ray is started on this machine, and ended
+        address: of a cluster, "host:port"; without it Ray is started on this machine, and stopped
             at the end.
-        environment: variables for the processes that do the work.
+        environment: variables for its workers.
 
     Raises:
-        ClusterError: it is not installed, or nobody answers at the address.
+        ClusterError: nothing answers at the address, or Ray does not start.
     """
-    need_ray()
-    # nobody is told that we use it; its tables, boxes and notes stay away
-    os.environ |= {
+    os.environ |= {  # read when Ray is imported; its own output would drown ours
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
     }
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon:  # Ray itself would try for minutes
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, ValueError, OverflowError) as error:
-            raise ClusterError(f"Nobody answers at {address} ({in_short(error)}).") from None
-    # `ray start` makes a secret, and asks those who come for it; they are to know where it is
+    _refuse_silence(address)
+    # `ray start` makes a secret and asks for it; a driver must be told to look for it
     secret = os.environ.get("RAY_AUTH_TOKEN") or (Path.home() / ".ray" / "auth_token").exists()
     if address and secret:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -66,13 +59,37 @@ def connected(address: str = "", environment: Mapping[str, str] | None = None) -
     if environment:
         options["runtime_env"] = {"env_vars": dict(environment)}
     try:
-        ray.init(
-            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **options
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        _start(ray, address, options)
+    except Exception as error:  # of a node that is slow to start Ray raises a bare one
         where = f" at {address}" if address else ""
-        raise ClusterError(f"Ray{where} does not answer: {in_short(error)}") from None
+        raise ClusterError(f"Ray{where} does not start or answer: {in_short(error)}") from None
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _refuse_silence(address: str) -> None:
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:  # Ray itself would try for minutes
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, ValueError, OverflowError) as error:
+            raise ClusterError(f"Nothing answers at {address} ({in_short(error)}).") from None
+
+
+def _start(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """Ray gives its own processes half a minute; on a busy machine a second try is enough."""
+
+    def start() -> None:
+        ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **options
+        )
+
+    try:
+        start()
+    except Exception as error:
+        if address or "timed out" not in str(error):
+            raise
+        ray.shutdown()
+        start()

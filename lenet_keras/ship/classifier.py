@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeGuard, Union, cast
@@ -33,13 +32,14 @@ __all__ = [
     "own_model",
     "picture_endings",
     "read_picture",
+    "refuse_color",
 ]
 
-Picture = Union[np.ndarray, "Image", str, os.PathLike]
+Picture = Union[np.ndarray, "Image", str, os.PathLike, IO[bytes]]
 
 LONGEST_SIDE = 4096  # what digit.onnx is made and tested for
-MOST_PIXELS = 40_000_000  # with all the copies of it on the way that is under a GiB
-# Of Pillow's formats those that people have digits in. (It gives EPS to another program to run.)
+MOST_PIXELS = 40_000_000  # under a GiB with all the copies made on the way
+# Of Pillow's formats those that people have digits in. (It hands EPS to another program.)
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA")
 BATCH_PIXELS = 1 << 20  # pictures of one shape go through the network together, up to this
 
@@ -66,11 +66,11 @@ class Answer(NamedTuple):
 
 
 class Classifier:
-    """A digit.onnx, ready to be asked. Threads may share one.
+    """A digit.onnx, ready to read. Threads may share one.
 
     Args:
         model: a ``digit.onnx``; without it, the one that comes with lenet-keras.
-        threads: for one question; 0 leaves it to onnxruntime.
+        threads: used for one call; 0 leaves it to onnxruntime.
 
     Raises:
         ClassifyError: the file is missing, damaged, or another kind of model.
@@ -85,37 +85,41 @@ class Classifier:
                 path.read_bytes(),
                 options,
                 providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # there is nothing else to try, and it would print that it does
+                enable_fallback=0,  # there is no other provider, and it would print a message
             )
         except OSError as error:
             raise ClassifyError(f"{path} cannot be read: {error.strerror or error}.") from None
         except Exception:  # onnxruntime's own errors are of many classes
-            raise ClassifyError(f"{path} is damaged or no ONNX model: get it again.") from None
+            raise ClassifyError(f"{path} is damaged or not an ONNX model: get it again.") from None
         inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
         outputs = {output.name for output in self._session.get_outputs()}
         if inputs != [("image", "tensor(uint8)", 3)] or not set(_OUTPUTS) <= outputs:
             takes = ", ".join(name for name, *_ in inputs) or "nothing"
             raise ClassifyError(
-                f"{path} is no digit.onnx: it takes {takes} and gives "
-                f"{', '.join(sorted(outputs))}. Give one that `lenet-keras export` made."
+                f"{path} is not a digit.onnx: it takes {takes} and gives "
+                f"{', '.join(sorted(outputs))}. Use one that `lenet-keras export` made."
             )
 
     def __call__(self, pictures: Picture | Iterable[Picture]) -> Answer | list[Answer]:
-        """Ask about one picture or several.
+        """Read one picture or several.
 
         Args:
-            pictures: a picture is a path, a PIL image, or a grey uint8 array [H, W], ink dark
-                on light or light on dark; several are a uint8 array [N, H, W] or any
-                iterable of pictures.
+            pictures: a picture is a path, an open binary file, a PIL image, or a grey uint8
+                array [H, W], ink dark on light or light on dark; several are a uint8 array
+                [N, H, W] or any iterable of pictures.
 
         Returns:
             An ``Answer``, or a list of them in the same order.
 
         Raises:
-            ClassifyError: something is not a picture.
+            ClassifyError: something is not a picture; a color array among them.
         """
         one = isinstance(pictures, (str, os.PathLike)) or not isinstance(pictures, Iterable)
-        one = one or (isinstance(pictures, np.ndarray) and pictures.ndim != 3)
+        one = one or hasattr(pictures, "read")
+        if isinstance(pictures, np.ndarray):
+            one = pictures.ndim != 3
+            if not one:
+                refuse_color(pictures.shape)
         several = cast("Iterable[Picture]", [pictures] if one else pictures)
         answers = list(self.stream(several))
         return answers[0] if one else answers
@@ -123,32 +127,54 @@ class Classifier:
     def stream(self, pictures: Iterable[Picture]) -> Iterator[Answer]:
         """The same for any number of pictures, in constant memory: answers come as they go.
 
-        Neighbours of the same shape go through the network together, which changes nothing
-        but the time.
-
         Raises:
             ClassifyError: something is not a picture.
         """
-        batch: list[np.ndarray] = []
-        for picture in pictures:
-            array = _as_array(picture)
-            full = batch and len(batch) * batch[0].size >= BATCH_PIXELS
-            if full or (batch and batch[0].shape != array.shape):
-                yield from self._answers(np.stack(batch))
-                batch = []
-            batch.append(array)
-        if batch:
-            yield from self._answers(np.stack(batch))
+        for _, answer in self.each(("", picture) for picture in pictures):
+            if isinstance(answer, ClassifyError):
+                raise answer
+            yield answer
 
-    def _answers(self, batch: np.ndarray) -> Iterator[Answer]:
-        results = self._session.run(_OUTPUTS, {"image": batch})
-        for probabilities, label, normalized, has_ink in zip(*results):
-            yield Answer(
-                label=int(label) if has_ink else None,
-                probability=float(probabilities[label]),
-                probabilities=probabilities,
-                normalized=normalized,
-                has_ink=bool(has_ink),
+    def each(
+        self, named: Iterable[tuple[str, Picture]]
+    ) -> Iterator[tuple[str, Answer | ClassifyError]]:
+        """The same for pictures with names; one that cannot be read gives its error instead.
+
+        Neighbors of the same shape go through the network together, which changes nothing
+        but the time.
+        """
+        batch: list[tuple[str, np.ndarray]] = []
+        for name, picture in named:
+            try:
+                array = _as_array(picture)
+            except ClassifyError as error:
+                yield from self._answers(batch)
+                yield name, error
+                batch = []
+                continue
+            if batch and (
+                batch[0][1].shape != array.shape or len(batch) * array.size >= BATCH_PIXELS
+            ):
+                yield from self._answers(batch)
+                batch = []
+            batch.append((name, array))
+        yield from self._answers(batch)
+
+    def _answers(self, batch: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, Answer]]:
+        if not batch:
+            return
+        images = np.stack([array for _, array in batch])
+        results = self._session.run(_OUTPUTS, {"image": images})
+        for (name, _), probabilities, label, normalized, has_ink in zip(batch, *results):
+            yield (
+                name,
+                Answer(
+                    label=int(label) if has_ink else None,
+                    probability=float(probabilities[label]),
+                    probabilities=probabilities,
+                    normalized=normalized,
+                    has_ink=bool(has_ink),
+                ),
             )
 
 
@@ -178,28 +204,25 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     """
     from PIL import Image, UnidentifiedImageError
 
-    name = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", "the picture")
+    name = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", "The picture")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a picture that can be seen all the same
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as image:
-                # a JPEG can be unpacked at a half, a quarter, an eighth, no side below this
-                size = LONGEST_SIDE
-                if image.width * image.height > MOST_PIXELS:
-                    size //= 2
-                image.draft("L", (size, size))
-                if image.width * image.height > MOST_PIXELS:
-                    raise Image.DecompressionBombError
-                return _grey(image)
+        with Image.open(file, formats=FORMATS) as image:
+            # a JPEG can be unpacked at a half, a quarter, an eighth, no side below this
+            size = LONGEST_SIDE
+            if image.width * image.height > MOST_PIXELS:
+                size //= 2
+            image.draft("L", (size, size))
+            if image.width * image.height > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            return _grey(image)
     except UnidentifiedImageError:
         raise ClassifyError(
             f"{name} cannot be read: it is not a picture, or not in one of the formats "
             f"{', '.join(FORMATS)}."
         ) from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
         raise ClassifyError(
-            f"{name} is too large a picture: make it one of {MOST_PIXELS:,} pixels at most."
+            f"{name} is too large a picture: scale it down to {MOST_PIXELS:,} pixels at most."
         ) from None
     except Exception as error:  # a damaged picture can raise anything
         if isinstance(error, OSError) and error.strerror:  # no such file, no permission
@@ -227,8 +250,8 @@ def _is_image(picture: object) -> TypeGuard[Image]:
 
 
 def _as_array(picture: Picture) -> np.ndarray:
-    if isinstance(picture, (str, os.PathLike)):
-        return read_picture(picture)
+    if isinstance(picture, (str, os.PathLike)) or hasattr(picture, "read"):
+        return read_picture(cast("str | IO[bytes]", picture))
     if _is_image(picture):
         try:
             picture = _grey(picture)
@@ -236,19 +259,22 @@ def _as_array(picture: Picture) -> np.ndarray:
             raise ClassifyError(f"The picture is damaged ({in_short(error)}).") from None
     if not isinstance(picture, np.ndarray):
         raise ClassifyError(
-            f"A {type(picture).__name__} is no picture: give a path, a PIL image or a uint8 array."
+            f"A {type(picture).__name__} is not a picture: pass a path, a PIL image or a uint8 "
+            "array."
         )
     check_picture(picture)
     return picture
 
 
 def check_picture(picture: np.ndarray) -> None:
-    """Can digit.onnx be asked about this array?
+    """Can digit.onnx read this array?
 
     Raises:
         ClassifyError: it is not uint8 [H, W] with sides of 1 to 4,096 pixels.
     """
     if picture.dtype != np.uint8 or picture.ndim != 2:
+        if picture.ndim == 3:
+            refuse_color(picture.shape)
         raise ClassifyError(
             "An array must be grey uint8 [H, W] (or [N, H, W] for several), not "
             f"{picture.dtype} {list(picture.shape)}."
@@ -256,6 +282,20 @@ def check_picture(picture: np.ndarray) -> None:
     if not 1 <= min(picture.shape) <= max(picture.shape) <= LONGEST_SIDE:
         raise ClassifyError(
             f"A picture has sides of 1 to {LONGEST_SIDE:,} pixels, not {list(picture.shape)}."
+        )
+
+
+def refuse_color(shape: tuple[int, ...]) -> None:
+    """An array [H, W, 3] would pass for H pictures of width 3, and answer H times.
+
+    Raises:
+        ClassifyError: the last of three sides is 1, 3 or 4, as channels are.
+    """
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        raise ClassifyError(
+            f"An array {list(shape)} looks like one color picture: pass it as a PIL image "
+            "(Image.fromarray), or grey as uint8 [H, W]. Grey pictures that are really this "
+            "narrow go in a list."
         )
 
 

@@ -8,7 +8,6 @@ digit.onnx        image uint8 [N, H, W], as it comes
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ import keras
 import numpy as np
 import onnx
 import onnxruntime
-from lenet_keras.storage.files import whole_file
-from lenet_keras.ship.normalization import IR_VERSION, digit_model
 from onnx import TensorProto, helper, numpy_helper
 
 from lenet_keras.data import Mnist, Split
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.model import SIDE, build_lenet5
 from lenet_keras.run import Record, Run, load_model, load_record
+from lenet_keras.ship.normalization import IR_VERSION, digit_model
+from lenet_keras.storage.files import whole_file, whole_files
 
 __all__ = [
     "ExportError",
@@ -350,14 +349,14 @@ def parity(model: keras.Model, exported: onnx.ModelProto, split: Split) -> Parit
 # --- files -------------------------------------------------------------------------------
 
 
-def metadata_of(record: dict) -> dict[str, str]:
+def metadata_of(record: Record) -> dict[str, str]:
     """What a file says about itself, from the run.json of its training."""
-    data, result = record["data"], record["result"]
+    data, result = record.data, record.result
     return {
-        "recipe": json.dumps(record["recipe"]),
-        "data": f"{data['name']} ({data['train']} training digits), SHA-256 {data['digest']}",
-        "validation_error_percent": str(result["best_validation_error"]),
-        "test_error_percent": str(result["test_error"]),
+        "recipe": json.dumps(record.recipe.to_dict()),
+        "data": f"{data.name} ({data.train} training digits), SHA-256 {data.digest}",
+        "validation_error_percent": str(result.best_validation_error),
+        "test_error_percent": str(result.test_error),
         "classes": "0 1 2 3 4 5 6 7 8 9",
         "license": "MIT",
         "source": "lenet-keras, after the deeplearning.net tutorial convolutional_mlp.py",
@@ -429,14 +428,12 @@ def export(
         raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
     to = Path(to)
     made = {name: exported for name, (_, exported) in models.items()}
-    contents = {
-        **{to / name: _bytes_of(exported) for name, exported in made.items()},
-        **_test_data(made, mnist.test, to / "test_data"),
-    }
-    with contextlib.ExitStack() as all_or_none:
-        for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            all_or_none.enter_context(whole_file(path)).write_bytes(content)
+    whole_files(
+        {
+            **{to / name: _bytes_of(exported) for name, exported in made.items()},
+            **_test_data(made, mnist.test, to / "test_data"),
+        }
+    )
     return report
 
 
@@ -444,10 +441,10 @@ def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelPro
     """A run's model, and the same as a graph that agrees with it on the test digits."""
     model = load_model(run_dir)
     record = load_record(run_dir)
-    if record["data"]["digest"] != mnist.digest:
+    if record.data.digest != mnist.digest:
         raise ExportError(
-            f"{run_dir} was trained on {record['data']['name']} with another digest than the "
-            f"data at hand ({mnist.name}): name its data with --data."
+            f"{run_dir} was trained on {record.data.name} with another digest than the data at "
+            f"hand ({mnist.name}): name its data with --data."
         )
     lenet5 = lenet5_onnx(model, metadata_of(record))
     exact = parity(model, lenet5, mnist.test)
