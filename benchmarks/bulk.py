@@ -20,7 +20,7 @@ import onnxruntime
 from pyarrow import parquet
 
 from lenet_keras import Classifier, load_mnist
-from lenet_keras.bulk import classify_in_bulk
+from lenet_keras.scale.bulk import classify_in_bulk
 
 DIGIT = Path(__file__).parent.parent / "export" / "digit.onnx"
 A_FILE = 50_000

@@ -20,7 +20,7 @@ from scipy import ndimage
 from lenet_keras import load_mnist
 from lenet_keras.data import Split
 from lenet_keras.figures import BLUE, ORANGE
-from lenet_keras.files import whole_file
+from lenet_keras.storage.files import whole_file
 from lenet_keras.training import load_model, zero_one_loss
 
 ROOT = Path(__file__).parent.parent

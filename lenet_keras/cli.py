@@ -4,54 +4,85 @@ from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import json
 import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lenet_keras import TRAINING_PACKAGES
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import LenetKerasError
-from lenet_keras.recipe import ABOUT, RECIPES, TUTORIAL, WORDS, for_digits
+from lenet_keras.progress import progress_bar
+from lenet_keras.quiet import quiet_tensorflow
+from lenet_keras.recipe import ABOUT, CHOICES, LARGEST, LARGEST_SEED, RECIPES, TUTORIAL, for_digits
+
+if TYPE_CHECKING:
+    from lenet_keras.ship.classifier import Answer
 
 SOURCES = (
     "auto (the default: $LENET_KERAS_DATA, else MNIST cached or downloaded, else the embedded "
     "digits), mnist, digits, a folder of MNIST's four IDX files, an mnist.npz or an mnist.pkl.gz"
 )
 
-WIPE = "\r\x1b[K"  # clears a terminal's line
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 1 for a failure; argparse exits with 2 for wrong usage."""
+    """Run one command. Returns 0, or 1 for a failure; argparse exits with 2 for wrong usage."""
+    _prepare_output()
     options = _parser().parse_args(arguments)
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
     code, sentence = 1, None
     try:
         code = options.command(options)
         sys.stdout.flush()
     except LenetKerasError as error:
         sentence = str(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAINING_PACKAGES:
+            raise
+        sentence = f"this command needs {error.name}: pip install 'lenet-keras[train]'."
     except BrokenPipeError:
-        code = 1  # no failure to speak of: `| head` has read enough
+        pass  # no failure to speak of: `| head` has read enough
     except OSError as error:
-        code = 1  # every file of ours has a name
-        name = error.filename or "the output"
+        name = error.filename or "the output"  # every file of ours has a name
         sentence = f"{name} cannot be read or written ({error.strerror or error})."
     except KeyboardInterrupt:
         code, sentence = 130, "interrupted."
     try:
         sys.stdout.flush()
-    except OSError:  # Python would try once more at its end, and show how it fails
+    except OSError:  # Python would try once more when it ends, and show how it fails
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if sentence:
-        print(f"lenet-keras: {sentence}", file=sys.stderr)
+        _complain(sentence)
     return code
+
+
+def _prepare_output() -> None:
+    """Nothing that is printed may fail for its characters, or because nobody reads it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as in `lenet-keras ... >&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, to the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = lambda message, *_: _complain(str(message))  # type: ignore[assignment]
+    warnings.filterwarnings("ignore", module="PIL")  # about pictures that can be read all the same
+
+
+def _complain(sentence: str) -> None:
+    print(f"lenet-keras: {_printable(sentence)}", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """File names come from strangers, and a terminal obeys escape sequences."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+# --- what can be asked -------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,52 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="lenet-keras COMMAND --help says more.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    train = commands.add_parser("train", help="train the network into a run folder")
-    train.set_defaults(command=_train, wrong_usage=train.error)
-    train.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        default="tutorial",
-        help="; ".join(f"{name}: {ABOUT[name]}" for name in RECIPES),
-    )
-    train.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
-    train.add_argument("--epochs", type=_positive, metavar="N", help="at most N epochs")
-    train.add_argument("--seed", type=_seed, metavar="N", help="of every chance (default: 23455)")
-    train.add_argument(
-        "--precision",
-        choices=WORDS["precision"],
-        help="bfloat16: Keras's mixed precision (default: the recipe's)",
-    )
-    train.add_argument(
-        "--out", metavar="DIR", help="the run folder (default: a new one under runs/)"
-    )
-    train.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the training in --out that was interrupted; begin it if there is none",
-    )
-    train.add_argument(
-        "--devices",
-        type=_positive,
-        default=1,
-        metavar="N",
-        help="share every minibatch evenly among N devices (default: 1)",
-    )
-    train.add_argument("--tensorboard", action="store_true", help="also write logs for TensorBoard")
-
-    sweep = commands.add_parser("sweep", help="train many networks that differ, on Ray")
-    sweep.set_defaults(command=_sweep)
-    sweep.add_argument("file", metavar="FILE", help="a TOML file that says what to try")
-    sweep.add_argument(
-        "--out",
-        metavar="DIR",
-        required=True,
-        help="where all goes; the same command again goes on with what was interrupted",
-    )
-    sweep.add_argument(
-        "--address", default="", help="of a Ray cluster (default: this machine's cores)"
-    )
+    _add_train(commands.add_parser("train", help="train the network into a run folder"))
+    _add_sweep(commands.add_parser("sweep", help="train many networks that differ, on Ray"))
 
     evaluate = commands.add_parser("evaluate", help="count a model's errors")
     evaluate.set_defaults(command=_evaluate)
@@ -123,7 +110,61 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
 
-    classify = commands.add_parser("classify", help="read the digit in pictures")
+    _add_classify(commands.add_parser("classify", help="read the digit in pictures"))
+    return parser
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.set_defaults(command=_train, wrong_usage=train.error)
+    train.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="tutorial",
+        help="; ".join(f"{name}: {ABOUT[name]}" for name in RECIPES),
+    )
+    train.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
+    train.add_argument("--epochs", type=_whole(1), metavar="N", help="at most N epochs")
+    train.add_argument(
+        "--seed", type=_whole(0, LARGEST_SEED), metavar="N", help="of all randomness (23455)"
+    )
+    train.add_argument(
+        "--precision",
+        choices=CHOICES["precision"],
+        help="bfloat16: Keras's mixed precision (default: the recipe's)",
+    )
+    train.add_argument(
+        "--out", metavar="DIR", help="the run folder (default: a new one under runs/)"
+    )
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="resume the training in --out that was interrupted, or begin it if there is none",
+    )
+    train.add_argument(
+        "--devices",
+        type=_whole(1),
+        default=1,
+        metavar="N",
+        help="share every minibatch evenly among N devices (default: 1)",
+    )
+    train.add_argument("--tensorboard", action="store_true", help="also write logs for TensorBoard")
+
+
+def _add_sweep(sweep: argparse.ArgumentParser) -> None:
+    sweep.set_defaults(command=_sweep)
+    sweep.add_argument("file", metavar="FILE", help="a TOML file that says what to try")
+    sweep.add_argument(
+        "--out",
+        metavar="DIR",
+        required=True,
+        help="where everything goes; the same command again resumes what was interrupted",
+    )
+    sweep.add_argument(
+        "--address", default="", help="of a Ray cluster (default: this machine's cores)"
+    )
+
+
+def _add_classify(classify: argparse.ArgumentParser) -> None:
     classify.set_defaults(command=_classify, wrong_usage=classify.error)
     classify.add_argument(
         "files",
@@ -146,13 +187,26 @@ def _parser() -> argparse.ArgumentParser:
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
-    return parser
+
+
+def _whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        number = int(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from {least:,} to {most:,}")
+        return number
+
+    return whole_number
+
+
+# --- train, sweep, evaluate, export ------------------------------------------------------
 
 
 def _train(options: argparse.Namespace) -> int:
     if options.resume and not options.out:
         options.wrong_usage("--resume needs --out: which folder's training?")
-    from lenet_keras import training
+    quiet_tensorflow()
+    from lenet_keras import run
 
     mnist = load_mnist(options.data)
     recipe = RECIPES[options.recipe]
@@ -163,58 +217,84 @@ def _train(options: argparse.Namespace) -> int:
             f"They are few: minibatches of {recipe.batch_size} instead of {whole.batch_size}, "
             f"{recipe.n_epochs} epochs instead of {whole.n_epochs}."
         )
-    asked = {
-        "n_epochs": options.epochs,
-        "seed": options.seed,
-        "precision": options.precision,
-    }
-    recipe = dataclasses.replace(recipe, **{k: v for k, v in asked.items() if v is not None})
-    folder = options.out or training.new_run_dir(recipe)
+    asked = {"n_epochs": options.epochs, "seed": options.seed, "precision": options.precision}
+    recipe = recipe.changed({name: value for name, value in asked.items() if value is not None})
+    folder = Path(options.out) if options.out else run.new_run_dir(recipe)
+    logs = [_tensorboard(folder)] if options.tensorboard else []
     try:
-        run = training.train(
-            recipe,
-            mnist,
-            folder,
-            resume=options.resume,
-            tensorboard=options.tensorboard,
-            devices=options.devices,
+        done = run.train(
+            recipe, mnist, folder, resume=options.resume, devices=options.devices, callbacks=logs
         )
     except KeyboardInterrupt:
-        print(f"\nThe same with --resume --out {folder} goes on from here.", file=sys.stderr)
+        print(f"\nAdd --resume --out {folder} to the same command to resume.", file=sys.stderr)
         raise
-
-    error, n_test = run.record["result"]["test_error"], len(mnist.test.labels)
-    files = ["model.keras", "history.csv", "run.json", "curve.png"]
-    from lenet_keras.onnx_export import ExportError, write_lenet5
-
-    try:
-        path = write_lenet5(run)
-    except ExportError as why:  # the run is whole without it
-        print(f"\nThere is no lenet5.onnx: {why}")
-    else:
-        files.insert(1, path.name)
-        print(f"\n{_recognised(path, mnist)}")
-    print(
-        f"Test error {error:.2f} %: {100 - error:.2f} % of the {n_test:,} held-out "
-        f"{_digits_of(mnist)} are right.\n"
-        f"Everything is in {run.folder}: {', '.join(files)}."
-    )
+    _summarize(done, mnist)
+    whole = RECIPES[options.recipe]
     if mnist.name == "mnist" and options.recipe == "fast":
         print(
             "That was today's way to train the tutorial's layers. `make reproduce` trains them as "
             f"the tutorial did, {TUTORIAL.n_epochs} epochs; `lenet-keras train --recipe "
             "modern` gets the most out of them."
         )
-    elif mnist.name == "mnist" and recipe.n_epochs < RECIPES[options.recipe].n_epochs:
-        print(
-            f"The {options.recipe} recipe runs {RECIPES[options.recipe].n_epochs} epochs, "
-            f"this was {recipe.n_epochs}."
-        )
+    elif mnist.name == "mnist" and recipe.n_epochs < whole.n_epochs:
+        print(f"The {whole.name} recipe runs {whole.n_epochs} epochs, this was {recipe.n_epochs}.")
     return 0
 
 
+def _tensorboard(folder: Path) -> object:
+    import importlib.util
+
+    import keras
+
+    if importlib.util.find_spec("tensorboard") is None:
+        raise LenetKerasError(
+            "TensorBoard is not installed: pip install 'lenet-keras[tensorboard]'."
+        )
+    return keras.callbacks.TensorBoard(folder / "tensorboard")
+
+
+def _summarize(done, mnist: Mnist) -> None:  # type: ignore[no-untyped-def]
+    """The first digit that the new file reads, the error, and where everything is."""
+    from lenet_keras.ship.onnx_export import ExportError, write_lenet5
+
+    error, files = done.record.result.test_error, ["model.keras", "history.csv", "run.json"]
+    try:
+        path = write_lenet5(done)
+    except ExportError as why:  # the run is complete without it
+        print(f"\nThere is no lenet5.onnx: {why}")
+    else:
+        files.insert(1, path.name)
+        print(f"\n{_recognized(path, mnist)}")
+    print(
+        f"Test error {error:.2f} %: {100 - error:.2f} % of the {len(mnist.test.labels):,} held-out "
+        f"{_digits_of(mnist)} are right.\n"
+        f"Everything is in {done.folder}: {', '.join(files)}, curve.png."
+    )
+
+
+def _recognized(path: Path, mnist: Mnist) -> str:
+    """The first held-out digit, drawn in characters, and what onnxruntime says it is."""
+    from lenet_keras.ship.onnx_export import session
+
+    image = mnist.test.images[0]
+    run = session(path.read_bytes())
+    probabilities, labels = run.run(["probabilities", "label"], {"images": image[None]})
+    ink = " ░▒▓█"
+    try:
+        ink.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        ink = " .:*#"
+    # a character is about twice as high as wide: two rows of pixels in one of characters
+    shades = np.array(list(ink))[image.reshape(14, 2, 28).mean(axis=1).astype(int) // 52]
+    drawn = "\n".join("".join(row).rstrip() for row in shades if (row != " ").any())
+    return (
+        f"{drawn}\n\nonnxruntime reads this held-out digit from {path.name} as {labels[0]} "
+        f"({100 * probabilities[0, labels[0]]:.1f} % sure); it is a {mnist.test.labels[0]}."
+    )
+
+
 def _sweep(options: argparse.Namespace) -> int:
-    from lenet_keras.sweep import sweep
+    from lenet_keras.scale.sweep import sweep
 
     outcomes = sweep(options.file, options.out, options.address)
     done = [each for each in outcomes if each.status != "failed"]
@@ -225,30 +305,16 @@ def _sweep(options: argparse.Namespace) -> int:
         print(f"{errors}  {each.name}{early}")
     for each in outcomes:
         if each.status == "failed":
-            print(f"lenet-keras: {each.name} failed: {each.why}", file=sys.stderr)
+            _complain(f"{each.name} failed: {each.why}")
     files = [name for name in ("results.csv", "sweep.png") if Path(options.out, name).exists()]
     print(f"Everything is in {options.out}: {', '.join(files)}, trials.")
     return 1 if len(done) < len(outcomes) else 0
 
 
-def _recognised(path: Path, mnist: Mnist) -> str:
-    """The first held-out digit, drawn in characters, and what onnxruntime says it is."""
-    from lenet_keras.onnx_export import session
-
-    image = mnist.test.images[0]
-    run = session(path.read_bytes())
-    probabilities, labels = run.run(["probabilities", "label"], {"images": image[None]})
-    # a character is about twice as high as wide: two rows of pixels in one of characters
-    shades = np.array(list(" ░▒▓█"))[image.reshape(14, 2, 28).mean(axis=1).astype(int) // 52]
-    drawn = "\n".join("".join(row).rstrip() for row in shades if (row != " ").any())
-    return (
-        f"{drawn}\n\nonnxruntime reads this held-out digit from {path.name} as {labels[0]} "
-        f"({100 * probabilities[0, labels[0]]:.1f} % sure); it is a {mnist.test.labels[0]}."
-    )
-
-
 def _evaluate(options: argparse.Namespace) -> int:
-    from lenet_keras.training import load_model, zero_one_loss
+    quiet_tensorflow()
+    from lenet_keras.run import load_model
+    from lenet_keras.score import zero_one_loss
 
     model = load_model(options.model)
     mnist = load_mnist(options.data)
@@ -268,9 +334,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    mnist = load_mnist(options.data)
-    from lenet_keras.onnx_export import export
+    quiet_tensorflow()
+    from lenet_keras.ship.onnx_export import export
 
+    mnist = load_mnist(options.data)
     report = export(options.run, options.to, mnist, options.digit)
     print(f"Against Keras on {_digits_of(mnist)}, the {len(mnist.test.labels):,} for testing:\n")
     print(
@@ -286,95 +353,6 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _classify(options: argparse.Namespace) -> int:
-    in_bulk = options.engine == "ray"
-    if in_bulk != bool(options.out):
-        options.wrong_usage("--engine ray and --out DIR need each other.")
-    if in_bulk and (options.json or options.csv):
-        options.wrong_usage("--engine ray writes Parquet, neither --json nor --csv.")
-    if options.address and not in_bulk:
-        options.wrong_usage("--address is for --engine ray.")
-    if in_bulk:
-        return _classify_in_bulk(options)
-    from lenet_keras.classifier import Classifier, ClassifyError, read_picture
-
-    classifier = Classifier(options.model)
-    files = _pictures_of(options.files)
-    failed = 0
-    read: list[str] = []
-    bar = len(files) >= 20 and sys.stderr.isatty()
-
-    def pictures() -> Iterator[np.ndarray]:
-        nonlocal failed
-        for number, file in enumerate(files, 1):
-            if bar:
-                done = "█" * (30 * number // len(files))
-                print(f"\r{done:░<30} {number:,} of {len(files):,}", end="", file=sys.stderr)
-            try:
-                picture = read_picture(sys.stdin.buffer if file == "-" else file)
-            except ClassifyError as error:
-                failed += 1
-                print(f"{WIPE * bar}lenet-keras: {error}", file=sys.stderr)
-            else:
-                read.append(file)
-                yield picture
-
-    answers = list(classifier.stream(pictures()))
-    if bar:
-        print(WIPE, end="", file=sys.stderr)
-    if options.json:
-        rows = [
-            {
-                "file": file,
-                "label": answer.label,
-                "probability": answer.probability if answer.has_ink else None,
-                "probabilities": answer.probabilities.tolist(),
-                "has_ink": answer.has_ink,
-            }
-            for file, answer in zip(read, answers)
-        ]
-        print(json.dumps(rows, indent=2))
-    elif options.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["file", "label", "probability"])
-        for file, answer in zip(read, answers):
-            label = "" if answer.label is None else answer.label
-            writer.writerow([file, label, f"{answer.probability:.6f}" if answer.has_ink else ""])
-    else:
-        width = max([len(file) for file in read], default=0)
-        for file, answer in zip(read, answers):
-            sure = f"{answer.label}  {100 * answer.probability:5.1f} %"
-            print(f"{file:{width}}  {sure if answer.has_ink else 'blank'}")
-    return 1 if failed else 0
-
-
-def _classify_in_bulk(options: argparse.Namespace) -> int:
-    from lenet_keras.bulk import classify_in_bulk
-
-    began = time.perf_counter()
-    n = classify_in_bulk(options.files, options.out, options.model, options.address)
-    seconds = time.perf_counter() - began
-    print(f"{n:,} pictures in {seconds:.1f} s. The answers are in {options.out}: *.parquet.")
-    return 0
-
-
-def _pictures_of(files: Sequence[str]) -> list[str]:
-    """Files as they are; of a folder, every picture in it, in order of name."""
-    from lenet_keras.classifier import ClassifyError, picture_endings
-
-    found = []
-    for file in files:
-        if not os.path.isdir(file):
-            found.append(file)
-            continue
-        endings = picture_endings()
-        inside = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
-        if not inside:
-            raise ClassifyError(f"{file} holds no pictures.")
-        found += map(str, inside)
-    return found
-
-
 def _data_line(mnist: Mnist) -> str:
     sizes = [len(split.labels) for split in (mnist.train, mnist.valid, mnist.test)]
     return (
@@ -387,22 +365,106 @@ def _digits_of(mnist: Mnist) -> str:
     return "MNIST digits" if mnist.name == "mnist" else "embedded digits (not MNIST)"
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+# --- classify ----------------------------------------------------------------------------
 
 
-def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**32:
-        raise ValueError
-    return number
+def _classify(options: argparse.Namespace) -> int:
+    in_bulk = options.engine == "ray"
+    if in_bulk != bool(options.out):
+        options.wrong_usage("--engine ray and --out DIR need each other.")
+    if in_bulk and (options.json or options.csv):
+        options.wrong_usage("--engine ray writes Parquet, neither --json nor --csv.")
+    if options.address and not in_bulk:
+        options.wrong_usage("--address is for --engine ray.")
+    if in_bulk:
+        return _classify_in_bulk(options)
+    files = _pictures_in(options.files)
+    answers = _Answers(files, options.model)
+    if options.json:
+        _print_json(answers)
+    elif options.csv:
+        _print_csv(answers)
+    else:
+        _print_lines(answers, max(len(_printable(file)) for file in files))
+    return 1 if answers.failed else 0
 
 
-_positive.__name__, _seed.__name__ = "positive whole number", "seed (0 to 4294967295)"
+class _Answers:
+    """File by file its answer, as soon as it is there; what cannot be read is reported."""
+
+    def __init__(self, files: Sequence[str], model: str | None) -> None:
+        from lenet_keras.ship.classifier import Classifier
+
+        self.files, self.classifier, self.failed = files, Classifier(model), 0
+
+    def __iter__(self) -> Iterator[tuple[str, Answer]]:
+        from lenet_keras.ship.classifier import ClassifyError
+
+        opened = ((file, sys.stdin.buffer if file == "-" else file) for file in self.files)
+        steps = len(self.files)
+        with progress_bar(steps) as advance:
+            for number, (file, answer) in enumerate(self.classifier.each(opened), 1):
+                advance(note=f"{number:,} of {steps:,}")
+                if isinstance(answer, ClassifyError):
+                    self.failed += 1
+                    _complain(str(answer))
+                else:
+                    yield file, answer
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"lenet-keras: {message}", file=sys.stderr)
+def _print_lines(answers: Iterable[tuple[str, Answer]], width: int) -> None:
+    for file, answer in answers:
+        sure = f"{answer.label}  {100 * answer.probability:5.1f} %"
+        print(f"{_printable(file):{width}}  {sure if answer.has_ink else 'blank'}")
+
+
+def _print_csv(answers: Iterable[tuple[str, Answer]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file", "label", "probability"])
+    for file, answer in answers:
+        label = "" if answer.label is None else answer.label
+        writer.writerow([file, label, f"{answer.probability:.6f}" if answer.has_ink else ""])
+
+
+def _print_json(answers: Iterable[tuple[str, Answer]]) -> None:
+    """A list, one answer a line, valid JSON once it is complete."""
+    separator = "["
+    for file, answer in answers:
+        row = {
+            "file": file,
+            "label": answer.label,
+            "probability": answer.probability if answer.has_ink else None,
+            "probabilities": answer.probabilities.tolist(),
+            "has_ink": answer.has_ink,
+        }
+        print(separator, json.dumps(row), sep="\n", end="")
+        separator = ","
+    print("\n]" if separator == "," else "[]")
+
+
+def _classify_in_bulk(options: argparse.Namespace) -> int:
+    from lenet_keras.scale.bulk import classify_in_bulk
+
+    began = time.perf_counter()
+    n = classify_in_bulk(options.files, options.out, options.model, options.address)
+    seconds = time.perf_counter() - began
+    print(f"{n:,} pictures in {seconds:.1f} s. The answers are in {options.out}: *.parquet.")
+    return 0
+
+
+def _pictures_in(files: Sequence[str]) -> list[str]:
+    """Files as they are; of a folder, every picture in it, in order of name."""
+    from lenet_keras.ship.classifier import ClassifyError, picture_endings
+
+    found = []
+    for file in files:
+        if not os.path.isdir(file):
+            found.append(file)
+            continue
+        endings = picture_endings()
+        named = (path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
+        inside = sorted(path for path in named if path.is_file())
+        if not inside:
+            raise ClassifyError(f"{file} holds no pictures.")
+        found += map(str, inside)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import importlib.util
 import os
 import sys
 import tempfile
@@ -16,12 +17,11 @@ def quiet_tensorflow() -> None:
     They come before TensorFlow's logging listens to any setting and go straight to file
     descriptor 2, so that is where they are caught while TensorFlow loads and looks for GPUs.
     If the import fails, they are shown; if the process dies (a CPU without AVX, say), Python's
-    fault handler says so. Does nothing where TensorFlow is loaded already.
-
-    Raises:
-        ImportError: TensorFlow is not installed or cannot be loaded.
+    fault handler says so. Does nothing where TensorFlow is loaded already, not installed, or not
+    the backend that KERAS_BACKEND names.
     """
-    if "tensorflow" in sys.modules:
+    wanted = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    if not wanted or "tensorflow" in sys.modules or not importlib.util.find_spec("tensorflow"):
         return
     stderr = os.dup(2)
     watched = faulthandler.is_enabled()

@@ -192,8 +192,9 @@ def _known(kind: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def is_real(value: object) -> bool:
     """A finite number: an int that fits a float, or a float; no bool."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _is_whole(value: object, least: int, most: int = LARGEST) -> bool:

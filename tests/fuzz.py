@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["lenet_keras", "numpy.lib", "zipfile", 
         read_as_picture,
     )
 
-    from lenet_keras.classifier import ClassifyError
+    from lenet_keras.ship.classifier import ClassifyError
     from lenet_keras.data import DataError
 
 READERS = {

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lenet_keras import Classifier, bulk
-from lenet_keras.bulk import BulkError, classify_shard, shards_of
+from lenet_keras.scale.bulk import BulkError, classify_shard, shards_of
 from lenet_keras.cli import main
 
 pa = pytest.importorskip("pyarrow")

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from lenet_keras import MODERN, TUTORIAL, train, training
-from lenet_keras.checkpoint import Checkpoint, CheckpointError
+from lenet_keras.run.checkpoint import Checkpoint, CheckpointError
 from lenet_keras.cli import main
 from lenet_keras.data import Split
-from lenet_keras.files import FileError, only_writer
+from lenet_keras.storage.files import FileError, only_writer
 from lenet_keras.training import RunError
 
 # Of every kind of state some: moments, chance of three sorts, averages, patience. The tutorial's

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lenet_keras import Classifier
-from lenet_keras.classifier import ClassifyError, read_picture
+from lenet_keras.ship.classifier import ClassifyError, read_picture
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from PIL import Image
 
 from lenet_keras import TUTORIAL, train
 from lenet_keras.cli import main
-from lenet_keras.files import FileError, only_writer, whole_file
-from lenet_keras.onnx_export import write_lenet5
+from lenet_keras.storage.files import FileError, only_writer, whole_file
+from lenet_keras.ship.onnx_export import write_lenet5
 
 
 def contents(folder):
@@ -64,7 +64,7 @@ def test_a_folder_has_one_writer_until_it_is_killed(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from lenet_keras.files import only_writer
+from lenet_keras.storage.files import only_writer
 with only_writer(Path({str(tmp_path)!r})):
     print("in", flush=True)
     time.sleep(60)
@@ -108,7 +108,7 @@ def test_the_runs_own_onnx_on_a_full_disk(run, full_disk):
 def test_export_on_a_full_disk_or_into_a_read_only_folder(
     run, digits, tmp_path, unwritable, full_disk, capsys, monkeypatch
 ):
-    monkeypatch.setattr("lenet_keras.onnx_export.LARGEST_INT8_LOSS", 100)
+    monkeypatch.setattr("lenet_keras.ship.onnx_export.LARGEST_INT8_LOSS", 100)
     to, arguments = tmp_path / "to", ["export", str(run.folder), "--data", "digits", "--to"]
     assert main([*arguments, str(to)]) == 0
     before, _ = contents(to), capsys.readouterr()

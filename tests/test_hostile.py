@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from numpy._core.multiarray import _reconstruct
 from PIL import Image
 
-from lenet_keras.classifier import FORMATS, ClassifyError, read_picture
+from lenet_keras.ship.classifier import FORMATS, ClassifyError, read_picture
 from lenet_keras.data import DataError, load_mnist, read_idx
 
 FUZZ = int(os.environ.get("LENET_KERAS_FUZZ", "100"))
@@ -375,7 +375,7 @@ import random, sys, time
 sys.path.insert(0, {tests!r})
 import numpy as np
 from pathlib import Path
-from lenet_keras.classifier import Classifier, ClassifyError
+from lenet_keras.ship.classifier import Classifier, ClassifyError
 from test_hostile import harmless, spoilt
 whole, path = Path({digit!r}).read_bytes(), Path(sys.argv[1])
 ink = np.zeros((28, 28), np.uint8)

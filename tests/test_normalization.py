@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper
 
 from lenet_keras.data import Mnist
-from lenet_keras.normalization import digit_model, normalization_model
+from lenet_keras.ship.normalization import digit_model, normalization_model
 
 # --- The reference: one picture at a time, in double precision -----------------------
 

@@ -10,7 +10,7 @@ import pytest
 
 from lenet_keras import TUTORIAL, build_lenet5, onnx_export, train
 from lenet_keras.data import Mnist, Split
-from lenet_keras.onnx_export import (
+from lenet_keras.ship.onnx_export import (
     ExportError,
     check,
     digit_onnx,

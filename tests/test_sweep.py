@@ -20,7 +20,7 @@ from lenet_keras import TUTORIAL, sweep, train
 from lenet_keras.cli import main
 from lenet_keras.figures import parallel_coordinates
 from lenet_keras.recipe import FAST, RECIPES
-from lenet_keras.sweep import SweepError, name_of, read_sweep, recipe_of
+from lenet_keras.scale.sweep import SweepError, name_of, read_sweep, recipe_of
 from lenet_keras.training import load_model
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not there")

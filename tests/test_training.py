@@ -15,7 +15,7 @@ import pytest
 
 from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
 from lenet_keras.data import Mnist, Split
-from lenet_keras.files import whole_file
+from lenet_keras.storage.files import whole_file
 from lenet_keras.recipe import FAST, RecipeError, for_digits
 from lenet_keras.training import (
     RunError,

@@ -166,7 +166,9 @@ def _check_values(name: str, values: Any, recipe: Recipe, search: str) -> None:
     if isinstance(values, list) and values:
         samples = values
     elif isinstance(values, dict):
-        low, high, log = values.get("low"), values.get("high"), values.get("log", False)
+        low: Any = values.get("low")
+        high: Any = values.get("high")
+        log = values.get("log", False)
         known = set(values) <= {"low", "high", "log"} and isinstance(log, bool)
         if not (known and is_real(low) and is_real(high) and low < high) or (log and low <= 0):
             raise SweepError(
