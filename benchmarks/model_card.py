@@ -19,9 +19,9 @@ import numpy as np
 import onnx
 
 from lenet_keras import load_mnist
-from lenet_keras.storage.files import whole_file
 from lenet_keras.model import build_lenet5
 from lenet_keras.ship.onnx_export import parity, session
+from lenet_keras.storage.files import whole_file
 from lenet_keras.training import load_model, wilson_interval
 
 HERE = Path(__file__).parent

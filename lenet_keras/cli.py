@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         sentence = f"this command needs {error.name}: pip install 'lenet-keras[train]'."
     except BrokenPipeError:
-        pass  # no failure to speak of: `| head` has read enough
+        code = 1  # no failure to speak of: `| head` has read enough
     except OSError as error:
-        name = error.filename or "the output"  # every file of ours has a name
+        code, name = 1, error.filename or "the output"  # every file of ours has a name
         sentence = f"{name} cannot be read or written ({error.strerror or error})."
     except KeyboardInterrupt:
         code, sentence = 130, "interrupted."

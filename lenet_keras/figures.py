@@ -8,8 +8,8 @@ import io
 import math
 import struct
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import matplotlib
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -17,7 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from lenet_keras.patience import Validation
+if TYPE_CHECKING:
+    import keras
+
+    from lenet_keras.patience import Validation
 
 __all__ = [
     "confusion_matrix",

@@ -11,22 +11,23 @@ The room ``run`` above it keeps everything about a training in a folder.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
-from lenet_keras.data import Mnist, Split
+from lenet_keras.data import Mnist
 from lenet_keras.devices import building_on, check_devices, fitting_on
 from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
+from lenet_keras.minibatches import Minibatches
 from lenet_keras.model import build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation, validation_frequency
 from lenet_keras.recipe import Recipe
 from lenet_keras.score import Averaged, zero_one_loss
 
-__all__ = ["State", "Training", "TrainingError", "compiled", "initial_model", "minibatches"]
+__all__ = ["State", "Training", "TrainingError", "compiled", "initial_model"]
 
 
 class TrainingError(LenetKerasError):
@@ -80,27 +81,6 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
     )
     learner.optimizer.build(learner.trainable_variables)
     return learner
-
-
-def minibatches(
-    split: Split, recipe: Recipe, first_epoch: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All minibatches of a training, epoch after epoch, for ``fit`` with ``steps_per_epoch``.
-
-    In the order of the data, as in the tutorial; or, if the recipe shuffles, in an order for each
-    epoch that depends on the seed and the epoch alone. ``first_epoch`` are done already.
-
-    Yields:
-        uint8 [batch_size, 28, 28] and int64 [batch_size]; an epoch's last may be smaller.
-    """
-    n_digits = len(split.labels)
-    for epoch in range(first_epoch, recipe.n_epochs):
-        order = np.arange(n_digits)
-        if recipe.shuffle:
-            order = np.random.RandomState([recipe.seed, epoch]).permutation(n_digits)
-        for start in range(0, n_digits, recipe.batch_size):
-            rows = order[start : start + recipe.batch_size]
-            yield split.images[rows], split.labels[rows]
 
 
 @dataclass(frozen=True)
@@ -184,7 +164,7 @@ class Training:
         """
         with fitting_on(self.devices):
             self.learner.fit(
-                minibatches(self.mnist.train, self.recipe, self.first_epoch),
+                Minibatches(self.mnist.train, self.recipe, self.first_epoch),
                 initial_epoch=self.first_epoch,
                 epochs=self.recipe.n_epochs,
                 steps_per_epoch=self.n_train_batches,

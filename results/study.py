@@ -6,8 +6,8 @@ Trains under results/<study>/ what is not there yet, or goes on with what was in
 writes results/<study>/README.md.
 
 spread    Is a difference between two runs luck, or rounding? Ten whole runs of the tutorial:
-          five seeds, and five of its own seed with every initial weight moved to a neighbouring
-          float32, up or down by chance. About half an hour each.
+          five seeds, and five of its own seed with every initial weight moved to a neighboring
+          float32, up or down at random. About half an hour each.
 modern    The modern recipe at five seeds. Of the models only the one with the least
           validation error is kept.
 ablation  The modern recipe without one of its ingredients, three seeds each, beside modern.
@@ -32,9 +32,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_keras import load_mnist, training
+from lenet_keras import load_mnist, train
 from lenet_keras.recipe import FAST, MODERN, TUTORIAL, Recipe
-from lenet_keras.training import wilson_interval
+from lenet_keras.score import wilson_interval
+from lenet_keras.training import initial_model
 
 HERE = Path(__file__).parent
 SEEDS = (TUTORIAL.seed, 1, 2, 3, 4)
@@ -67,20 +68,21 @@ def runs_of(study: str) -> dict[str, Recipe]:
 
 def one(study: str, name: str) -> None:
     """Train one of the runs, in this process."""
+    recipe, weights = runs_of(study)[name], None
     if name.startswith("rounding"):
-        initial_model, rng = training.initial_model, np.random.default_rng(int(name[-1]))
+        rng = np.random.default_rng(int(name[-1]))
+        weights = initial_model(recipe).get_weights()
+        nudged(weights, rng)  # the recorded runs began with the second draw
+        weights = nudged(weights, rng)
+    folder = HERE / study / name
+    train(recipe, load_mnist("mnist"), folder, resume=True, initial_weights=weights)
 
-        def nudged(recipe: Recipe):
-            model = initial_model(recipe)
-            weights = model.get_weights()
-            signs = [rng.choice([-np.inf, np.inf], w.shape).astype(np.float32) for w in weights]
-            # zeros stay: their neighbours are 1e-45, which the first step swallows
-            model.set_weights([np.where(w, np.nextafter(w, s), w) for w, s in zip(weights, signs)])
-            return model
 
-        training.initial_model = nudged
-    mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
-    training.train(runs_of(study)[name], mnist, HERE / study / name, resume=True)
+def nudged(weights: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Every weight moved to a neighboring float32, up or down at random."""
+    signs = [rng.choice([-np.inf, np.inf], w.shape).astype(np.float32) for w in weights]
+    # zeros stay: their neighbors are 1e-45, which the first step swallows
+    return [np.where(w, np.nextafter(w, s), w) for w, s in zip(weights, signs)]
 
 
 def results(study: str) -> dict[str, dict]:

@@ -23,8 +23,8 @@ with atheris.instrument_imports(include=["lenet_keras", "numpy.lib", "zipfile", 
         read_as_picture,
     )
 
-    from lenet_keras.ship.classifier import ClassifyError
     from lenet_keras.data import DataError
+    from lenet_keras.ship.classifier import ClassifyError
 
 READERS = {
     "idx": (idx_files, read_as_idx),

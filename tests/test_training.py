@@ -15,17 +15,12 @@ import pytest
 
 from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
 from lenet_keras.data import Mnist, Split
+from lenet_keras.minibatches import Minibatches
+from lenet_keras.recipe import FAST, for_digits
+from lenet_keras.run import RunError, load_model, load_record, new_run_dir
+from lenet_keras.score import zero_one_loss
 from lenet_keras.storage.files import whole_file
-from lenet_keras.recipe import FAST, RecipeError, for_digits
-from lenet_keras.training import (
-    RunError,
-    compiled,
-    initial_model,
-    load_model,
-    load_record,
-    minibatches,
-    zero_one_loss,
-)
+from lenet_keras.training import TrainingError, compiled, initial_model
 
 ROOT = Path(__file__).parent.parent
 # On few digits; patience so short that it validates mid-epoch and stops by itself.
@@ -71,15 +66,15 @@ def test_the_folder(run):
 
 
 def test_what_it_saw_is_recorded_and_digits_never_call_themselves_mnist(run, few):
-    assert run.record["data"]["digest"] == few.digest
-    assert run.record["data"]["name"] == "digits"
-    assert "mnist" not in json.dumps(run.record["data"]).lower()
+    assert run.record.data.digest == few.digest
+    assert run.record.data.name == "digits"
+    assert "mnist" not in repr(run.record.data).lower()
     changed = replace(few, test=Split(few.test.images ^ 1, few.test.labels))
     assert changed.digest != few.digest
 
 
 def test_history_and_result_agree(run, few):
-    rows, result = rows_of(run.folder), run.record["result"]
+    rows, result = rows_of(run.folder), run.record.result
     assert list(rows[0]) == [
         "epoch",
         "iteration",
@@ -93,24 +88,24 @@ def test_history_and_result_agree(run, few):
     assert [int(row["epoch"]) for row in rows[:3]] == [1, 2, 3]
     errors = [float(row["validation_error"]) for row in rows]
     best = int(np.argmin(errors))
-    assert result["best_validation_error"] == errors[best]
-    assert result["best_iteration"] == int(rows[best]["iteration"])
-    assert result["test_error"] == float(rows[best]["test_error"])
+    assert result.best_validation_error == errors[best]
+    assert result.best_iteration == int(rows[best]["iteration"])
+    assert result.test_error == float(rows[best]["test_error"])
     # the test set is scored at a new best and nowhere else
     for i, row in enumerate(rows):
         assert bool(row["test_error"]) == (errors[i] < min(errors[:i], default=101))
     # 101 and 397 digits are no multiples of a minibatch: every digit was counted once
-    assert result["best_validation_error"] == pytest.approx(
-        100 * round(result["best_validation_error"] * 1.01) / 101, abs=1e-6
+    assert result.best_validation_error == pytest.approx(
+        100 * round(result.best_validation_error * 1.01) / 101, abs=1e-6
     )
-    assert 100 * zero_one_loss(run.model, few.test) == pytest.approx(result["test_error"], abs=1e-6)
+    assert 100 * zero_one_loss(run.model, few.test) == pytest.approx(result.test_error, abs=1e-6)
 
 
 def test_the_best_weights_are_kept(run, few):
     loaded = load_model(run.folder)
     for split, key in ((few.valid, "best_validation_error"), (few.test, "test_error")):
         assert 100 * zero_one_loss(loaded, split) == pytest.approx(
-            run.record["result"][key], abs=1e-6
+            getattr(run.record.result, key), abs=1e-6
         )
 
 
@@ -164,7 +159,7 @@ def test_bfloat16_trains_but_scores_and_keeps_float32(few, tmp_path):
     float32 = train(replace(recipe, precision="float32"), few, tmp_path / "f")
     assert weights_of(run) != weights_of(float32)  # it did make a difference
     error = 100 * zero_one_loss(load_model(run.folder), few.valid)
-    assert error == pytest.approx(run.record["result"]["best_validation_error"], abs=1e-6)
+    assert error == pytest.approx(run.record.result.best_validation_error, abs=1e-6)
 
 
 SMALL_MODERN = replace(
@@ -182,7 +177,7 @@ def test_a_modern_run_keeps_the_network_alone(modern, few):
     names = [layer.name for layer in loaded.layers]
     assert "distort" not in names and {"relu1", "relu2", "dropout1"} < set(names)
     assert 100 * zero_one_loss(loaded, few.valid) == pytest.approx(
-        modern.record["result"]["best_validation_error"], abs=1e-6
+        modern.record.result.best_validation_error, abs=1e-6
     )
     record = json.loads((modern.folder / "run.json").read_text())
     assert record["recipe"]["distortion"]["rotation"] == MODERN.distortion.rotation
@@ -217,7 +212,8 @@ def test_minibatches_come_in_the_datas_order_or_in_a_new_one_each_epoch(few):
     def labelled(recipe):
         """The row number of every digit that `fit` gets, by epochs."""
         split = Split(few.train.images, np.arange(len(few.train.labels)))
-        batches = [rows.numpy() for _, rows in minibatches(split, recipe)]
+        every = Minibatches(split, recipe)
+        batches = [every[index][1] for index in range(len(every))]
         assert {len(rows) for rows in batches} == {40, 20}  # 500 digits
         return np.concatenate(batches).reshape(recipe.n_epochs, -1)
 
@@ -276,37 +272,39 @@ def test_the_report_lines_are_the_tutorials(few, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("field", "sentence"),
+    ("change", "sentence"),
     [
-        ({"schedule": "linear"}, "schedule must be one of constant, cosine, not 'linear'"),
-        ({"optimizer": "rmsprop"}, "optimizer must be one of sgd, adam"),
-        ({"batch_size": 0}, "batch_size must be 1 or more"),
-        ({"n_epochs": 0}, "n_epochs must be 1 or more"),
-        ({"patience": 1}, "patience must be 2 or more"),
-        ({"nkerns": (0, 5)}, "nkerns must be two numbers"),
-        ({"dropout": 1.0}, "dropout must be from 0"),
+        (lambda record: [], "cannot be read"),
+        (lambda record: {}, "has no 'recipe'"),
+        (lambda record: record | {"result": {"test_error": 1.0}}, "has no 'best_validation_error'"),
+        (lambda record: record | {"epochs": "9"}, "its epochs is '9'"),
+        (lambda record: record | {"versions": None}, "its versions is None"),
+        (lambda record: record | {"data": 7}, "cannot be read"),
+        (lambda record: record | {"recipe": {"nkerns": 3}}, "nkerns must be two whole numbers"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_recipe_of_what_there_is_not_is_a_sentence(field, sentence):
-    with pytest.raises(RecipeError, match=sentence):
-        replace(TUTORIAL, **field)
+def test_a_record_that_is_none_is_a_sentence(run, few, tmp_path, change, sentence):
+    folder = shutil.copytree(run.folder, tmp_path / "changed")
+    path = folder / "run.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(RunError, match=sentence) as caught:
+        load_record(folder)
+    assert str(path) in str(caught.value)
+    path.write_text("[")
+    with pytest.raises(RunError, match="cannot be read"):
+        train(SMALL, few, folder, resume=True)
 
 
-def test_an_older_runs_record_is_as_good_as_todays(run, few, tmp_path):
-    folder = shutil.copytree(run.folder, tmp_path / "older")
-    record = json.loads((folder / "run.json").read_text())
-    for later in ("schedule", "optimizer", "averaged"):
-        del record["recipe"][later]
-    del record["devices"]
-    (folder / "run.json").write_text(json.dumps(record))
-    assert train(SMALL, few, folder, resume=True).record["result"] == run.record["result"]
+def test_another_training_is_not_taken_for_a_finished_one(run, few):
+    assert train(SMALL, few, run.folder, resume=True).record == run.record
     with pytest.raises(RunError, match="averaged differ"):
-        train(replace(SMALL, averaged=2), few, folder, resume=True)
-    for content, sentence in (("{}", "is no run's"), ("[", "cannot be read"), ("7", "cannot be")):
-        (folder / "run.json").write_text(content)
-        with pytest.raises(RunError, match=sentence):
-            load_record(folder)
+        train(replace(SMALL, averaged=2), few, run.folder, resume=True)
+
+
+def test_every_new_run_gets_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = {new_run_dir(SMALL) for _ in range(3)}  # within a second
+    assert len(folders) == 3 and all(folder.is_dir() for folder in folders)
 
 
 def test_a_finished_run_is_not_overwritten(run, few):
@@ -317,7 +315,7 @@ def test_a_finished_run_is_not_overwritten(run, few):
 
 
 def test_a_cost_that_is_no_number_ends_the_run_with_a_sentence(few, tmp_path):
-    with pytest.raises(RunError, match=r"learning_rate=1e\+30 is too large"):
+    with pytest.raises(TrainingError, match=r"learning_rate=1e\+30 is too large"):
         train(replace(SMALL, learning_rate=1e30), few, tmp_path / "nan")
     assert not (tmp_path / "nan" / "run.json").exists()
 
@@ -350,7 +348,11 @@ def test_a_model_that_is_another_network(tmp_path):
     images = keras.Input((28, 28), dtype="uint8")
     flat = keras.layers.Flatten()(images)
     same_shapes = keras.Model(images, keras.layers.Dense(10, name="logits")(flat))
-    for network, why in ((other, "it makes"), (unbuilt, "it makes"), (same_shapes, "layer conv1")):
+    for network, why in (
+        (other, "its output is"),
+        (unbuilt, "its output is"),
+        (same_shapes, "layer conv1"),
+    ):
         network.save(tmp_path / "other.keras")
         with pytest.raises(RunError, match=f"is another network: .*{why}"):
             load_model(tmp_path / "other.keras")
@@ -359,8 +361,7 @@ def test_a_model_that_is_another_network(tmp_path):
 def test_evaluate_lenet5_has_the_tutorials_signature(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = evaluate_lenet5(0.05, 1, "digits", [3, 4], 100)
-    assert run.record["recipe"]["nkerns"] == [3, 4]
-    assert run.record["recipe"]["learning_rate"] == 0.05
+    assert run.record.recipe.nkerns == (3, 4) and run.record.recipe.learning_rate == 0.05
     assert run.folder.parent == Path("runs")
 
 
@@ -368,7 +369,12 @@ def test_tensorboard_logs(few, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = train(replace(SMALL, n_epochs=2), few, tmp_path / "tb", tensorboard=True)
+    run = train(
+        replace(SMALL, n_epochs=2),
+        few,
+        tmp_path / "tb",
+        callbacks=[keras.callbacks.TensorBoard(tmp_path / "tb" / "tensorboard")],
+    )
     events = EventAccumulator(str(run.folder / "tensorboard" / "train"))
     events.Reload()
     assert "epoch_validation_error" in events.Tags()["tensors"]
@@ -377,7 +383,7 @@ def test_tensorboard_logs(few, tmp_path):
 @pytest.mark.parametrize(("recipe", "limit"), [(TUTORIAL, 5.0), (FAST, 3.0)])
 def test_a_newcomers_run_on_the_embedded_digits(recipe, limit, digits, tmp_path):
     run = train(for_digits(recipe), digits, tmp_path / "digits")
-    assert run.record["result"]["test_error"] <= limit
+    assert run.record.result.test_error <= limit
 
 
 # --- the reproduction itself ---

@@ -38,8 +38,8 @@ class Identity:
 
     def differences(self, other: Identity) -> list[str]:
         """What differs, in words; nothing if it is the same training."""
-        recipe = dataclasses.asdict(self.recipe)
-        found = [name for name in recipe if recipe[name] != getattr(other.recipe, name)]
+        names = [field.name for field in dataclasses.fields(Recipe)]
+        found = [n for n in names if getattr(self.recipe, n) != getattr(other.recipe, n)]
         found += ["the data"] * (self.digest != other.digest)
         return found + ["backend"] * (self.backend != other.backend)
 
