@@ -41,7 +41,7 @@ class Minibatches(keras.utils.PyDataset):
     def __getitem__(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         epoch, minibatch_index = divmod(k, self.n_train_batches)
         start = minibatch_index * self.recipe.batch_size
-        rows = slice(start, start + self.recipe.batch_size)
+        rows: slice | np.ndarray = slice(start, start + self.recipe.batch_size)
         if self.recipe.shuffle:
             seed = (self.recipe.seed, self.first_epoch + epoch)
             rows = _permutation(len(self.split.labels), seed)[rows]
