@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import functools
+import hashlib
 import http.server
 import os
 import re
@@ -19,6 +20,8 @@ import onnxruntime
 import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+
+from lenet_keras import DrawingPad
 
 ROOT = Path(__file__).parent.parent
 EXPORT = ROOT / "export"
@@ -251,8 +254,36 @@ def draw(page, digit):
         page.mouse.up()
 
 
+def ink(canvas):
+    """A hash of what is on the canvas at this moment, where the answer to it comes later."""
+    return hashlib.sha256(canvas.evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
+
+
 def answer_is(page, digit):
     expect(page.locator("#digit")).to_have_text(str(digit))
+
+
+# WCAG's contrast of an element's edge with what is around it and in it, colours laid over colours
+CONTRAST = """element => {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  const luminance = (...colours) => {
+    for (context.fillStyle of colours) context.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((byte) => {
+      const value = byte / 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const around = [];
+  for (let each = element.parentElement; each; each = each.parentElement) {
+    around.unshift(getComputedStyle(each).backgroundColor);
+  }
+  const { backgroundColor, borderTopColor, borderTopStyle } = getComputedStyle(element);
+  if (borderTopStyle !== "solid") return 1;
+  const edge = luminance(...around, backgroundColor, borderTopColor);
+  return Math.min(...[luminance(...around), luminance(...around, backgroundColor)].map(
+    (other) => Math.max(edge, other) / Math.min(edge, other)));
+}"""
 
 
 def recognize(page, digits, what):
@@ -285,7 +316,7 @@ def page(browser, dist):
 
 @pytest.fixture
 def pad(page):
-    page.keyboard.press("c")
+    page.locator(".clear").click()
     answer_is(page, "")
     return page
 
@@ -368,20 +399,59 @@ def test_undo_brings_back_what_clear_or_a_photo_took(pad, pictures, expected):
     answer_is(pad, 4)
     pad.get_by_role("button", name="Clear").click()
     answer_is(pad, "")
-    pad.keyboard.press("u")
+    pad.get_by_role("button", name="Undo").click()
     answer_is(pad, 4)
     pad.locator("#photo").set_input_files(pictures / "0000.png")
     answer_is(pad, expected[0])
-    pad.keyboard.press("u")
+    pad.keyboard.press("Control+z")
     answer_is(pad, 4)
-    pad.keyboard.press("u")
-    pad.keyboard.press("u")
+    pad.keyboard.press("Control+z")
+    pad.keyboard.press("Control+z")
     answer_is(pad, "")
+
+
+def test_letters_act_on_the_pad_alone_and_ctrl_z_anywhere(pad):
+    """WCAG 2.1.4: who speaks to the computer, or misses a key, clears nothing."""
+    canvas = pad.locator("#pad")
+    blank = ink(canvas)
+    draw(pad, 4)
+    four = ink(canvas)
+    for elsewhere in ("nav button >> nth=0", ".undo", "#photo"):
+        pad.locator(elsewhere).focus()
+        pad.keyboard.type("cu")
+        assert ink(canvas) == four, elsewhere
+        pad.keyboard.press("Control+z")
+        assert ink(canvas) not in (four, blank), elsewhere  # one of its two strokes
+        pad.keyboard.press("Control+z")
+        assert ink(canvas) == blank, elsewhere
+        draw(pad, 4)
+    pad.evaluate("document.activeElement.blur()")
+    pad.keyboard.type("cu")
+    assert ink(canvas) == four
+    canvas.focus()
+    for clears, undoes in (("c", "u"), ("Escape", "Control+z"), ("Delete", "U"), ("C", "u")):
+        pad.keyboard.press(clears)
+        assert ink(canvas) == blank, clears
+        pad.keyboard.press(undoes)
+        assert ink(canvas) == four, undoes
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_edge_of_the_pad_can_be_seen(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    assert page.locator("#pad").evaluate(CONTRAST) >= 3
+    page.emulate_media(color_scheme="light")
+
+
+def test_the_notebooks_pad_is_the_same(dist):
+    code = DrawingPad._esm
+    assert (dist / "pad.js").read_text(encoding="utf-8") in code
+    assert not re.search(r"^\s*import\b", code, re.MULTILINE)  # there is nothing beside it
 
 
 def test_a_drawing_may_be_undone_while_it_is_drawn(pad):
     a, b, c = on_the_pad(pad, [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)])
-    for key in ("u", "c"):
+    for key in ("u", "c", "Escape"):
         pad.mouse.move(*a)
         pad.mouse.down()
         pad.mouse.move(*b)
@@ -404,6 +474,21 @@ def test_by_keyboard_alone(pad):
     answer_is(pad, 1)
     pad.keyboard.press("u")
     answer_is(pad, "")
+
+
+def test_the_focus_ring_is_for_the_keyboard(browser, dist):
+    with served(dist) as url, opened(browser, url) as page:
+        canvas, cursor = page.locator("#pad"), page.locator("#cursor")
+        draw(page, 1)
+        expect(canvas).to_be_focused()  # so that the pad's keys act
+        expect(canvas).to_have_css("outline-style", "none")
+        expect(cursor).to_be_hidden()
+        page.keyboard.press("ArrowUp")
+        expect(cursor).to_be_visible()
+        expect(canvas).to_have_css("outline-style", "solid")
+        page.mouse.click(*on_the_pad(page, [(0.5, 0.5)])[0])
+        expect(cursor).to_be_hidden()
+        expect(canvas).to_have_css("outline-style", "none")
 
 
 def test_chinese(pad):

@@ -18,7 +18,7 @@ import pytest
 import traitlets
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from test_apps import CHROMIUM, STROKES, curve
+from test_apps import CHROMIUM, CONTRAST, STROKES, curve, ink, served
 
 from lenet_keras import Classifier, DrawingPad
 
@@ -211,6 +211,55 @@ def lesson(browser, lab, **options):
         assert errors == []
 
 
+# two views of one pad, and in Python's place a model that only keeps what it is given
+TWO_VIEWS = """<!doctype html><div id="a"></div><div id="b"></div>
+<script type="module">
+import widget from "./widget.js";
+const state = { picture: null, answer: { label: null } };
+const heard = [];
+const model = {
+  get: (key) => state[key],
+  set(key, value) {
+    state[key] = value;
+    heard.filter(([event]) => event === `change:${key}`).forEach(([, call]) => call());
+  },
+  on: (...pair) => heard.push(pair),
+  save_changes() {},
+};
+for (const view of ["a", "b"]) widget.render({ model, el: document.getElementById(view) });
+</script>"""
+
+
+def test_what_is_drawn_in_one_view_of_a_pad_is_shown_in_the_other(browser, tmp_path):
+    (tmp_path / "index.html").write_text(TWO_VIEWS)
+    (tmp_path / "widget.js").write_text(DrawingPad._esm, encoding="utf-8")
+    with served(tmp_path) as url, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(url)
+        first, second = (page.locator(f"#{view} .lenet-pad") for view in "ab")
+
+        def shown():
+            page.wait_for_timeout(300)  # some frames
+            return tuple(ink(view.locator(".pad")) for view in (first, second))
+
+        def line(x):
+            top, bottom = places(first, [(x, 0.2), (x, 0.8)])
+            page.mouse.move(*top)
+            page.mouse.down()
+            page.mouse.move(*bottom)
+            page.mouse.up()
+            return shown()
+
+        looks = [shown(), line(0.2), line(0.6)]
+        assert [len(set(look)) for look in zip(*looks)] == [3, 3]  # each is new, in either view
+        page.keyboard.press("u")
+        assert shown() == looks[1]  # still two strokes in the first, and not the second's picture
+        second.locator(".clear").click()
+        assert not {*shown()} & {*looks[1], *looks[2]}
+        page.keyboard.press("Control+z")
+        assert shown()[1] == looks[1][1]
+
+
 def reads(pad, digit):
     expect(pad.locator(".digit")).to_have_text(str(digit), timeout=SLOW)
 
@@ -300,12 +349,61 @@ def test_undo_takes_back_a_stroke_and_clear_all(clean):
         reads(pad, 7)
         way()
         reads(pad, "")
-    for key in ("Escape", "Delete"):
+    for key in ("Escape", "Delete", "Backspace", "c"):
         draw(page, pad, 3)
         reads(pad, 3)
         page.keyboard.press(key)
         reads(pad, "")
     assert page.locator(".jp-Cell").count() == cells  # JupyterLab did not take the keys as its own
+
+
+def test_undo_brings_back_what_clear_or_a_photo_took(clean, tmp_path):
+    page, pad = clean
+    Image.fromarray(one(200)).save(tmp_path / "photo.png")
+    draw(page, pad, 4)
+    reads(pad, 4)
+    canvas = pad.locator(".pad")
+    four = ink(canvas)
+    clears = (lambda: pad.locator(".clear").click(), lambda: page.keyboard.press("Escape"))
+    undoes = (lambda: pad.locator(".undo").click(), lambda: page.keyboard.press("Control+z"))
+    for clear, undo in zip(clears, undoes):
+        clear()
+        reads(pad, "")
+        undo()
+        assert ink(canvas) == four
+        reads(pad, 4)
+        pad.locator("input").set_input_files(tmp_path / "photo.png")
+        reads(pad, 1)
+        undo()
+        assert ink(canvas) == four
+        reads(pad, 4)
+    pad.locator("input").set_input_files(tmp_path / "photo.png")
+    reads(pad, 1)
+    draw(page, pad, 0)
+    reads(pad, 0)
+    page.keyboard.press("Control+z")
+    reads(pad, 1)  # the photo that the stroke took away
+
+
+PLACE = "cell => [...cell.parentElement.children].indexOf(cell)"
+
+
+def test_jupyterlab_does_not_take_the_pads_keys_as_its_own(clean):
+    """There, "d d" and "x" remove a cell, "a" and "b" insert one, and "m" turns it into text."""
+    page, pad = clean
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    own = page.locator(".jp-CodeCell", has=page.locator(".lenet-pad"))
+    before, place = cells.count(), own.evaluate(PLACE)
+    draw(page, pad, 4)
+    reads(pad, 4)
+    for part in (None, ".pad", ".undo", ".clear", "input"):  # None: where drawing leaves the focus
+        if part:
+            pad.locator(part).focus()
+        page.keyboard.type("ddxabm")
+        page.wait_for_timeout(500)  # for JupyterLab to do what it should not
+        assert cells.count() == before, part
+        assert own.count() == 1 and own.evaluate(PLACE) == place, part
+        reads(pad, 4)
 
 
 def test_draw_with_the_keyboard(clean):
@@ -409,12 +507,14 @@ def test_touch_dark_chinese_and_a_second_look(browser, lab):
             )
 
         assert max(colours()) < 100
+        assert pad.locator(".pad").evaluate(CONTRAST) >= 3
         page.emulate_media(color_scheme="dark")
         page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
         deadline = time.monotonic() + 30
         while min(colours()) < 180 and time.monotonic() < deadline:
             page.wait_for_timeout(200)
         assert min(colours()) > 180  # light ink and letters on the dark page
+        assert pad.locator(".pad").evaluate(CONTRAST) >= 3
         if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
             page.screenshot(path=Path(folder, "lesson-10-dark.png"))
         reads(pad, 7)

@@ -6,6 +6,7 @@ const FILES = [
   "icon.svg",
   "app.js",
   "lenet.js",
+  "pad.js",
   "words.js",
   "digit.onnx",
   "ort.wasm.min.mjs",

@@ -5,7 +5,7 @@
 >>> pad.answer.label
 7
 
-The browser draws and shows (drawing.js, drawing.css); Python reads.
+The browser draws and shows (pad.js, drawing.js, drawing.css); Python reads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lenet_keras.ship.classifier import Answer, Classifier, ClassifyError, check
 
 __all__ = ["DrawingPad"]
 
+HERE = Path(__file__).parent
 SIDE = 280  # of a drawing, whatever the screen: one drawing, one answer
 
 
@@ -50,7 +51,7 @@ class DrawingPad(anywidget.AnyWidget):
     """A drawing pad for JupyterLab and other notebooks. Display it, draw a digit, read on.
 
     With the mouse, a pen or a finger. With the keyboard: arrow keys move the pen, the space bar
-    puts it down or lifts it, Ctrl+Z undoes, Escape or Delete clears. A photo can be opened too.
+    puts it down or lifts it, U or Ctrl+Z undoes, C or Escape clears. A photo can be opened too.
 
     Both traits can be observed; a new picture has its answer before anybody hears of either.
 
@@ -63,8 +64,9 @@ class DrawingPad(anywidget.AnyWidget):
         classifier: who reads; without it, a ``Classifier`` with lenet-keras's own digit.onnx.
     """
 
-    _esm = Path(__file__).parent / "drawing.js"
-    _css = Path(__file__).parent / "drawing.css"
+    # a widget's code is one text, which has no file beside it to import from
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("pad.js", "drawing.js"))
+    _css = HERE / "drawing.css"
 
     picture = traitlets.Instance(np.ndarray).tag(
         sync=True,
