@@ -10,7 +10,7 @@ import os
 
 # TensorFlow's native code reads this when it loads: errors only. They are Python exceptions, too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# onnxruntime's builds report their use to its makers; who reads digits here is nobody's business.
+# onnxruntime's builds report usage to its makers; what is read here stays here.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare_output() -> None:
-    """Nothing that is printed may fail for its characters, or because nobody reads it."""
+    """Printing must not fail for an unusual character, or because a stream is closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed, as in `lenet-keras ... >&-`
@@ -261,7 +261,7 @@ def _summarize(done, mnist: Mnist) -> None:  # type: ignore[no-untyped-def]
     try:
         path = write_lenet5(done)
     except ExportError as why:  # the run is complete without it
-        print(f"\nThere is no lenet5.onnx: {why}")
+        print(f"\nlenet5.onnx was not written: {why}")
     else:
         files.insert(1, path.name)
         print(f"\n{_recognized(path, mnist)}")

@@ -2,8 +2,8 @@
 
 The tutorial counts in minibatches, not epochs. It has patience for 10,000 of them. Every
 time the validation error falls clearly (below 0.995 of the best so far) at minibatch
-``iter``, patience becomes at least ``2 * iter``: a network that is still learning may go on
-for as long again as it has run. Training ends at the first minibatch that patience does
+``iter``, patience becomes at least ``2 * iter``: a network that is still learning may train
+for as long again as it has so far. Training ends at the first minibatch that patience does
 not reach.
 """
 
@@ -149,7 +149,7 @@ class PatienceStopping(keras.callbacks.Callback):
                 "arrays, or steps_per_epoch."
             )
         self.validation_frequency = validation_frequency(self.n_train_batches, self.rule.patience)
-        # Within one execution nobody can look at the weights, so a validation must be due
+        # The weights cannot be read within an execution, so a validation must be due
         # only where an execution ends. At the end of an epoch one always does.
         steps = self.model.steps_per_execution
         if self.validation_frequency < self.n_train_batches and (

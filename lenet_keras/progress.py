@@ -14,7 +14,7 @@ __all__ = ["Advance", "bars", "progress_bar"]
 
 
 class Advance(Protocol):
-    """Moves a bar by so many steps; ``note`` stands behind it from now on."""
+    """Moves a bar by ``steps``; ``note`` is shown behind it from then on."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None: ...
 

@@ -1,4 +1,4 @@
-"""How a network is scored: with which weights, how many digits are wrong, how sure that is."""
+"""How a network is scored: on which weights, by how many wrong digits, with what confidence."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Averaged:
 
     Args:
         network: takes the mean.
-        n: of so many validations' weights; 1 is the weights themselves.
+        n: how many validations' weights are averaged; 1 keeps the weights themselves.
         latest: those of the validations so far, the newest last.
     """
 

@@ -31,7 +31,7 @@ __all__ = ["State", "Training", "TrainingError", "compiled", "initial_model"]
 
 
 class TrainingError(LenetKerasError):
-    """A training cannot go on."""
+    """A training failed, or cannot be resumed."""
 
 
 def initial_model(recipe: Recipe) -> keras.Model:
@@ -104,9 +104,9 @@ class Training:
     Args:
         recipe: every hyperparameter.
         mnist: what to learn; minibatches are taken in its order.
-        devices: share every minibatch evenly among the first so many that Keras sees.
+        devices: share every minibatch evenly among the first n devices that Keras sees.
         initial_weights: in place of the recipe's, as ``keras.Model.get_weights`` gives them.
-        state: where to go on, if this training began before.
+        state: where to resume, if this training began before.
 
     Attributes:
         network: float32; after ``fit``, with the weights of the best validation.

@@ -105,7 +105,7 @@ def test_what_is_no_pictures_is_a_sentence(tmp_path, capsys):
         err = capsys.readouterr().err
         assert err.startswith("lenet-keras: ") and err.count("\n") == 1
     assert main([*arguments, str(tmp_path / "empty")]) == 1
-    assert "There are no pictures there." in capsys.readouterr().err
+    assert "No pictures were found" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     for wrong in (["--engine", "ray", "a.png"], ["--out", "x", "a.png"]):
         with pytest.raises(SystemExit) as caught:

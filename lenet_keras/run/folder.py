@@ -65,7 +65,7 @@ def train(
     after each epoch); then ``model.keras`` (the weights of the best validation), ``curve.png``
     and, last, in place of the checkpoint, ``run.json`` (recipe, data and digest, versions,
     hardware, times, result). Same recipe, data, versions, devices and machine: the same weights,
-    bit for bit, however often the training was killed and resumed.
+    bit for bit, no matter how often the training was killed and resumed.
 
     Args:
         recipe: every hyperparameter.
@@ -73,7 +73,7 @@ def train(
         run_dir: the folder, made if it is not there; must not hold a run.
         resume: resume the training in the folder, if there is one; if it is finished, it is
             returned as it is.
-        devices: share every minibatch evenly among the first so many that Keras sees.
+        devices: share every minibatch evenly among the first n devices that Keras sees.
         callbacks: Keras's own or yours; an epoch's logs have its ``validation_error``.
         initial_weights: in place of the recipe's, as ``keras.Model.get_weights`` gives them.
 
@@ -122,7 +122,7 @@ def train(
 
 
 def _finished(folder: Path, identity: Identity, resume: bool) -> Run:
-    """The run that is in the folder already, if it is the one that was asked for."""
+    """The run that is in the folder already, if it is the requested one."""
     if not resume:
         raise RunError(f"{folder} already holds a finished run: choose another folder.")
     record = load_record(folder)
@@ -133,7 +133,7 @@ def _finished(folder: Path, identity: Identity, resume: bool) -> Run:
 
 
 def _checkpoint_in(folder: Path, identity: Identity, resume: bool) -> Checkpoint | None:
-    """Where to go on, if the training in the folder is the one that was asked for."""
+    """Where to resume, if the training in the folder is the requested one."""
     path = folder / "checkpoint.npz"
     if not path.exists():
         return None

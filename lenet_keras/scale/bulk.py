@@ -73,7 +73,7 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
 
     Raises:
         BulkError: a file is missing, or its name says NumPy or Parquet and it holds no pictures.
-            (A picture that cannot be read is no failure: its answer is an error.)
+            (A picture that cannot be read does not fail: its answer is an error.)
     """
     shards: list[Shard] = []
     pictures: list[str] = []
@@ -250,7 +250,7 @@ def classify_in_bulk(
     Classifier(model)
     shards = shards_of(sources)
     if not shards:
-        raise BulkError("There are no pictures there.")
+        raise BulkError("No pictures were found there.")
     out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):

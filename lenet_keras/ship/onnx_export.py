@@ -44,10 +44,9 @@ ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
 
 
 def nodes_of(activation: str) -> list[tuple[str, str]]:
-    """The graph: one node for each thing the network does.
+    """The graph: one node for each step of the network.
 
-    What tf2onnx must give, and the name that each node and its value get: Keras's for the
-    layers.
+    What tf2onnx must produce, and the name of each node and its value, after Keras's layers.
     """
     return [
         ("Cast", "pixels"),
@@ -68,7 +67,7 @@ def nodes_of(activation: str) -> list[tuple[str, str]]:
     ]
 
 
-N_CALIBRATION = 1_000  # training digits that show the quantiser how large the values get
+N_CALIBRATION = 1_000  # training digits that show the quantizer how large the values get
 # Of probabilities, onnxruntime against Keras. Both round: with the tutorial's final weights
 # each is up to 1.8e-6 from what float64 gives (a test measures it).
 LARGEST_DIFFERENCE = 3e-6
@@ -76,7 +75,7 @@ LARGEST_INT8_LOSS = 0.05  # points of test error
 
 
 class ExportError(LenetKerasError):
-    """An exported file is not what it must be."""
+    """A file cannot be exported, or fails its checks."""
 
 
 def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
@@ -95,9 +94,11 @@ def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> o
             conversion gave another graph.
     """
     if keras.backend.backend() != "tensorflow":
-        raise ExportError("The export needs Keras on TensorFlow: unset KERAS_BACKEND.")
+        raise ExportError("Exporting needs Keras on TensorFlow: unset KERAS_BACKEND.")
     if min(model.get_layer("conv1").filters, model.get_layer("conv2").filters) < 2:
-        raise ExportError("A layer of one kernel cannot be exported: nkerns must be 2 or more.")
+        raise ExportError(
+            "A layer with a single kernel cannot be exported: nkerns must be 2 or more."
+        )
     import tensorflow as tf
     import tf2onnx
 
@@ -132,7 +133,7 @@ def lenet5_onnx(model: keras.Model, metadata: dict[str, str] | None = None) -> o
 def _named(
     converted: onnx.ModelProto, wanted: list[tuple[str, str]], metadata: dict[str, str]
 ) -> onnx.ModelProto:
-    """What tf2onnx gave, as it is wanted: products and biases in one, names, shapes."""
+    """tf2onnx's graph with products and biases fused, and with our names and shapes."""
     nodes: list[onnx.NodeProto] = []
     for node in converted.graph.node:
         if node.op_type == "MatMul":
@@ -144,7 +145,7 @@ def _named(
         nodes.append(node)
     if [node.op_type for node in nodes] != [operator for operator, _ in wanted]:
         found = " ".join(node.op_type for node in nodes)
-        raise ExportError(f"tf2onnx gave another graph than expected: {found}.")
+        raise ExportError(f"tf2onnx produced an unexpected graph: {found}.")
 
     values = {"images": "images"}
     constants = {i.name: numpy_helper.to_array(i) for i in converted.graph.initializer}
@@ -197,7 +198,7 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
         A graph with the same inputs, outputs and metadata.
 
     Raises:
-        ExportError: there is no room for the quantiser's own files.
+        ExportError: there is no room for the quantizer's own files.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -235,7 +236,7 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
             quantised = onnx.load(path)
     except OSError as error:
         raise ExportError(
-            f"The quantiser's files could not be written into {tempfile.gettempdir()} "
+            f"The quantizer's files could not be written into {tempfile.gettempdir()} "
             f"({error.strerror or error}): make room there, or name another folder in TMPDIR."
         ) from error
     del quantised.metadata_props[:]
@@ -248,7 +249,7 @@ def digit_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:
     return _stamped(digit_model(lenet5), {p.key: p.value for p in lenet5.metadata_props})
 
 
-# --- what must hold before a file may stand ----------------------------------------------
+# --- what is checked before a file is written --------------------------------------------
 
 IMAGES = ("images", "uint8", ["N", SIDE, SIDE])
 LABELS = [("probabilities", "float32", ["N", 10]), ("label", "int64", ["N"])]
@@ -266,7 +267,7 @@ def check(model: onnx.ModelProto) -> None:
     """Names, types, shapes, versions, onnx's full check and strict shape inference.
 
     Raises:
-        ExportError: something is not as it must be.
+        ExportError: one of these is wrong.
     """
 
     def signature(values: Sequence[onnx.ValueInfoProto]) -> list[tuple]:
@@ -367,7 +368,7 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
     """Check a model, then put it at ``path`` in one step: a failed check leaves the old file.
 
     Raises:
-        ExportError: the model is not as it must be.
+        ExportError: the model fails its check.
         FileError: it cannot be written.
     """
     check(model)
