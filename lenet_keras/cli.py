@@ -130,7 +130,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--precision",
         choices=CHOICES["precision"],
-        help="bfloat16: Keras's mixed precision (default: the recipe's)",
+        help="bfloat16: Keras's mixed precision; auto: where the machine computes in it (default: "
+        "the recipe's)",
     )
     train.add_argument(
         "--out", metavar="DIR", help="the run folder (default: a new one under runs/)"

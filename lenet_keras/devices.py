@@ -1,4 +1,6 @@
-"""Data-parallel training: each of several devices takes an even part of every minibatch.
+"""What the machine has: several devices to share a minibatch, and bfloat16 or not.
+
+Each of several devices takes an even part of every minibatch.
 
 Keras's own means do it: ``keras.distribution.DataParallel`` on JAX, ``tf.distribute`` on
 TensorFlow. The parts' gradients are summed in another order than one device would, so weights
@@ -11,12 +13,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import keras
 
 from lenet_keras.errors import LenetKerasError
 
-__all__ = ["DeviceError", "alone", "building_on", "check_devices", "fitting_on"]
+__all__ = [
+    "DeviceError",
+    "alone",
+    "building_on",
+    "check_devices",
+    "fitting_on",
+    "native_precision",
+]
 
 
 class DeviceError(LenetKerasError):
@@ -78,3 +88,37 @@ def alone() -> Iterator[None]:
         yield
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+def native_precision() -> str:
+    """What this machine computes fast in: "bfloat16", or "float32" where that is only imitated.
+
+    bfloat16 is native to GPUs from NVIDIA's Ampere on, and to processors with AVX-512 BF16 or AMX.
+    """
+    gpus = _gpu_generations()
+    if gpus:
+        return "bfloat16" if min(gpus) >= 8 else "float32"
+    flags: set[str] = set()
+    with contextlib.suppress(OSError):  # other systems have no such file
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
+
+
+def _gpu_generations() -> list[float]:
+    """The compute capability of each GPU that Keras's backend would use."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        details = map(
+            tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU")
+        )
+        return [float("{}.{}".format(*each.get("compute_capability", (0, 0)))) for each in details]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gpus = [device for device in jax.devices() if device.platform == "gpu"]
+        return [float(getattr(device, "compute_capability", 0) or 0) for device in gpus]
+    import torch
+
+    cards = range(torch.cuda.device_count())
+    return [float("{}.{}".format(*torch.cuda.get_device_capability(card))) for card in cards]

@@ -83,7 +83,8 @@ class Recipe:
     patience_increase: wait this much longer when a new best is found.
     improvement_threshold: a new best extends patience if it is below this much of the old one.
     seed: of the initial weights and of all other randomness, 0 to 2^32 - 1.
-    precision: "float32", or "bfloat16" for Keras's mixed_bfloat16 policy.
+    precision: "float32"; "bfloat16" for Keras's mixed_bfloat16 policy; or "auto", bfloat16 where
+        the processor or the GPU computes in it, else float32.
 
     Raises:
         RecipeError: a value is invalid: of the wrong type, out of range, or not a known word.
@@ -209,7 +210,7 @@ CHOICES = {
     "activation": ("tanh", "relu"),
     "optimizer": ("sgd", "adam"),
     "schedule": ("constant", "cosine"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "bfloat16", "auto"),
 }
 LEAST = {
     "n_hidden": 1,
@@ -248,7 +249,7 @@ MODERN = Recipe(
     n_epochs=30,
     averaged=10,
     patience=1_000_000,  # the schedule says when it ends
-    precision="bfloat16",
+    precision="auto",
 )
 
 # Half of the gain in a small part of the time: little distortion, few epochs.

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from lenet_keras.data import Mnist
-from lenet_keras.devices import building_on, check_devices, fitting_on
+from lenet_keras.devices import building_on, check_devices, fitting_on, native_precision
 from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.minibatches import Minibatches
@@ -43,8 +43,8 @@ def initial_model(recipe: Recipe) -> keras.Model:
         # every sum in a fixed order, whichever thread is faster
         tf.config.experimental.enable_op_determinism()
     policy = keras.config.dtype_policy()
-    mixed = recipe.precision != "float32"
-    keras.config.set_dtype_policy(f"mixed_{recipe.precision}" if mixed else "float32")
+    precision = native_precision() if recipe.precision == "auto" else recipe.precision
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:
         return build_lenet5(
             recipe.nkerns, recipe.n_hidden, recipe.seed, recipe.activation, recipe.dropout

@@ -15,6 +15,7 @@ import pytest
 
 from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
 from lenet_keras.data import Mnist, Split
+from lenet_keras.devices import native_precision
 from lenet_keras.minibatches import Minibatches
 from lenet_keras.recipe import FAST, for_digits
 from lenet_keras.run import RunError, load_model, load_record, new_run_dir
@@ -160,6 +161,34 @@ def test_bfloat16_trains_but_scores_and_keeps_float32(few, tmp_path):
     assert weights_of(run) != weights_of(float32)  # it did make a difference
     error = 100 * zero_one_loss(load_model(run.folder), few.valid)
     assert error == pytest.approx(run.record.result.best_validation_error, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("fma avx2", "float32"), ("avx2 avx512_bf16", "bfloat16"), ("amx_bf16 avx2", "bfloat16")],
+)
+def test_auto_is_bfloat16_where_the_processor_computes_in_it(
+    flags, precision, few, tmp_path, monkeypatch
+):
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, *a, **k: (
+            f"flags : {flags}" if str(self) == "/proc/cpuinfo" else read_text(self, *a, **k)
+        ),
+    )
+    recipe = replace(SMALL, precision="auto", n_epochs=1)
+    assert initial_model(recipe).get_layer("conv1").compute_dtype == precision
+    run = train(recipe, few, tmp_path / "auto")
+    assert run.record.recipe == replace(recipe, precision=precision)  # it says which
+    assert train(recipe, few, tmp_path / "auto", resume=True).record == run.record
+
+
+@pytest.mark.parametrize(("generation", "precision"), [(7.5, "float32"), (8.0, "bfloat16")])
+def test_auto_asks_the_gpu_where_there_is_one(generation, precision, monkeypatch):
+    monkeypatch.setattr("lenet_keras.devices._gpu_generations", lambda: [generation])
+    assert native_precision() == precision
 
 
 SMALL_MODERN = replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from lenet_keras.data import Mnist, load_mnist
+from lenet_keras.devices import native_precision
 from lenet_keras.errors import in_short
 from lenet_keras.figures import learning_curve
 from lenet_keras.progress import progress_bar
@@ -89,6 +90,8 @@ def train(
         OSError: the folder cannot be made.
     """
     folder = Path(run_dir)
+    if recipe.precision == "auto":  # the record says which it was
+        recipe = replace(recipe, precision=native_precision())
     identity = Identity(recipe, mnist.digest, keras.backend.backend())
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder):
