@@ -203,10 +203,23 @@ def _whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
 # --- train, sweep, evaluate, export ------------------------------------------------------
 
 
+def _start_keras() -> None:
+    _check_backend()
+    quiet_tensorflow()
+
+
+def _check_backend() -> None:
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend not in ("tensorflow", "jax", "torch"):
+        raise LenetKerasError(
+            f"KERAS_BACKEND is {backend!r}: set it to tensorflow, jax or torch, or unset it."
+        )
+
+
 def _train(options: argparse.Namespace) -> int:
     if options.resume and not options.out:
         options.wrong_usage("--resume needs --out: which folder's training?")
-    quiet_tensorflow()
+    _start_keras()
     from lenet_keras import run
 
     mnist = load_mnist(options.data)
@@ -295,6 +308,7 @@ def _recognized(path: Path, mnist: Mnist) -> str:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    _check_backend()
     from lenet_keras.scale.sweep import sweep
 
     outcomes = sweep(options.file, options.out, options.address)
@@ -313,7 +327,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    quiet_tensorflow()
+    _start_keras()
     from lenet_keras.run import load_model
     from lenet_keras.score import zero_one_loss
 
@@ -335,7 +349,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    quiet_tensorflow()
+    _start_keras()
     from lenet_keras.ship.onnx_export import export
 
     mnist = load_mnist(options.data)
@@ -447,24 +461,24 @@ def _classify_in_bulk(options: argparse.Namespace) -> int:
     from lenet_keras.scale.bulk import classify_in_bulk
 
     began = time.perf_counter()
-    n = classify_in_bulk(options.files, options.out, options.model, options.address)
+    n, failed = classify_in_bulk(options.files, options.out, options.model, options.address)
     seconds = time.perf_counter() - began
     print(f"{n:,} pictures in {seconds:.1f} s. The answers are in {options.out}: *.parquet.")
-    return 0
+    if failed:
+        _complain(f"{failed:,} pictures could not be read: see the column error of the answers.")
+    return 1 if failed else 0
 
 
 def _pictures_in(files: Sequence[str]) -> list[str]:
     """Files as they are; of a folder, every picture in it, in order of name."""
-    from lenet_keras.ship.classifier import ClassifyError, picture_endings
+    from lenet_keras.ship.classifier import ClassifyError, picture_endings, pictures_in
 
     found = []
     for file in files:
         if not os.path.isdir(file):
             found.append(file)
             continue
-        endings = picture_endings()
-        named = (path for path in Path(file).rglob("*") if path.suffix.lower() in endings)
-        inside = sorted(path for path in named if path.is_file())
+        inside = pictures_in(file, picture_endings())
         if not inside:
             raise ClassifyError(f"{file} holds no pictures.")
         found += map(str, inside)

@@ -20,6 +20,8 @@ float and the two networks are one function.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
@@ -113,6 +115,7 @@ def build_lenet5(
     seed: int = TUTORIAL.seed,
     activation: str = TUTORIAL.activation,
     dropout: float = TUTORIAL.dropout,
+    precision: str = "float32",
 ) -> keras.Model:
     """The tutorial's network with the tutorial's initial weights.
 
@@ -121,14 +124,37 @@ def build_lenet5(
         n_hidden: units of the hidden layer, positive; the tutorial has 500.
         seed: of the initial weights, and of the dropout.
         activation: of the feature maps and the hidden units; names their layers.
-        dropout: the share of flattened features, and of hidden units, that a training step
-            does without.
+        dropout: the share of flattened features, and of hidden units, that a training step drops.
+        precision: "float32", "bfloat16" for Keras's mixed_bfloat16 policy, or "float64".
 
     Returns:
         A model from uint8 [N, 28, 28] to logits float32 [N, 10]. With the defaults it has
         520 + 25,050 + 400,500 + 5,010 = 431,080 parameters.
     """
     weights = draw_weights(nkerns, n_hidden, seed)
+    with _policy(precision):
+        model = _layers(nkerns, n_hidden, seed, activation, dropout)
+    for layer, theano_weights in weights.items():
+        model.get_layer(layer).set_weights(to_keras(layer, theano_weights))
+    return model
+
+
+@contextlib.contextmanager
+def _policy(precision: str) -> Iterator[None]:
+    """Layers made meanwhile compute in this precision, whatever a user's keras.json says."""
+    before = keras.config.dtype_policy(), keras.config.image_data_format()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before[0])
+        keras.config.set_image_data_format(before[1])
+
+
+def _layers(
+    nkerns: tuple[int, int], n_hidden: int, seed: int, activation: str, dropout: float
+) -> keras.Model:
     images = keras.Input((SIDE, SIDE), dtype="uint8", name="images")
     x = layers.Rescaling(1 / 256, name="scale")(images)
     x = layers.Reshape((SIDE, SIDE, 1), name="channel")(x)
@@ -144,9 +170,6 @@ def build_lenet5(
     x = layers.Dense(n_hidden, activation=activation, name="hidden")(x)
     if dropout:
         x = layers.Dropout(dropout, seed=seed + 1, name="dropout2")(x)
-    # float32 under any precision policy: the loss takes exponentials of these.
+    # float32 in any precision: the loss takes exponentials of these.
     logits = layers.Dense(N_CLASSES, dtype="float32", name="logits")(x)
-    model = keras.Model(images, logits, name="lenet5")
-    for layer, theano_weights in weights.items():
-        model.get_layer(layer).set_weights(to_keras(layer, theano_weights))
-    return model
+    return keras.Model(images, logits, name="lenet5")

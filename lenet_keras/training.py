@@ -42,15 +42,9 @@ def initial_model(recipe: Recipe) -> keras.Model:
 
         # every sum in a fixed order, whichever thread is faster
         tf.config.experimental.enable_op_determinism()
-    policy = keras.config.dtype_policy()
     precision = native_precision() if recipe.precision == "auto" else recipe.precision
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
-    try:
-        return build_lenet5(
-            recipe.nkerns, recipe.n_hidden, recipe.seed, recipe.activation, recipe.dropout
-        )
-    finally:
-        keras.config.set_dtype_policy(policy)
+    sizes = (recipe.nkerns, recipe.n_hidden, recipe.seed)
+    return build_lenet5(*sizes, recipe.activation, recipe.dropout, precision)
 
 
 def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.Model:
@@ -75,7 +69,7 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
         at_once = 1  # Keras on PyTorch has no other
     learner.compile(
         optimizer=optimizer(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
         # Python takes a look every few minibatches only; a validation never falls in between
         steps_per_execution=max(n for n in range(1, 11) if at_once % n == 0),
     )

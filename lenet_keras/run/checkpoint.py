@@ -49,11 +49,13 @@ class Checkpoint:
     """A training after a whole number of epochs.
 
     seconds: since training began, at each of the state's validations.
+    versions: of Keras and its backend, which decide about the bits.
     """
 
     identity: Identity
     state: State
     seconds: list[float]
+    versions: dict[str, str]
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all."""
@@ -63,6 +65,7 @@ class Checkpoint:
             "validations": [dataclasses.astuple(each) for each in self.state.validations],
             "seconds": self.seconds,
             "latest": len(self.state.latest),
+            "versions": self.versions,
         }
         arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
         groups = {"variable": self.state.variables, "best": self.state.best_weights or []}
@@ -94,7 +97,7 @@ class Checkpoint:
                 latest=[group(f"latest {age}") for age in range(facts["latest"])],
                 best_weights=group("best"),
             )
-            return cls(Identity(**identity), state, facts["seconds"])
+            return cls(Identity(**identity), state, facts["seconds"], facts["versions"])
         except Exception as error:  # a damaged archive can raise anything
             raise CheckpointError(
                 f"{path} cannot be read ({in_short(error)}): remove it to train from the start."

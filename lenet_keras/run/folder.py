@@ -25,6 +25,7 @@ from lenet_keras.run.record import (
     Record,
     Result,
     RunError,
+    frameworks,
     hardware,
     load_record,
     versions,
@@ -114,7 +115,7 @@ def train(
         history = History(folder, training.stopping, seconds)
         checkpoints = Checkpoints(
             folder / "checkpoint.npz",
-            lambda: Checkpoint(identity, training.state(), list(history.seconds)),
+            lambda: Checkpoint(identity, training.state(), list(history.seconds), frameworks()),
         )
         first = training.first_epoch
         print(f"... training{f', from epoch {first + 1} on' * bool(first)}", flush=True)
@@ -147,6 +148,12 @@ def _checkpoint_in(folder: Path, identity: Identity, resume: bool) -> Checkpoint
         )
     checkpoint = Checkpoint.load(path)
     _refuse_another(identity.differences(checkpoint.identity), folder)
+    if checkpoint.versions != frameworks():
+        written = " and ".join(f"{name} {version}" for name, version in checkpoint.versions.items())
+        raise CheckpointError(
+            f"{path} was written with {written}: resume it with these, or remove it to train from "
+            "the start."
+        )
     return checkpoint
 
 

@@ -19,7 +19,16 @@ from lenet_keras.errors import LenetKerasError, in_short
 from lenet_keras.recipe import Recipe, RecipeError
 from lenet_keras.storage.files import whole_file
 
-__all__ = ["Data", "Record", "Result", "RunError", "hardware", "load_record", "versions"]
+__all__ = [
+    "Data",
+    "Record",
+    "Result",
+    "RunError",
+    "frameworks",
+    "hardware",
+    "load_record",
+    "versions",
+]
 
 
 class RunError(LenetKerasError):
@@ -119,6 +128,12 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # tensorflow-cpu, say
             found[name] = importlib.metadata.version(name)
     return found
+
+
+def frameworks() -> dict[str, str]:
+    """Of Keras and its backend alone: they decide about the bits."""
+    found = versions()
+    return {name: found[name] for name in ("keras", found["backend"]) if name in found}
 
 
 def hardware() -> dict[str, Any]:

@@ -32,6 +32,7 @@ from lenet_keras.ship.classifier import (
     Picture,
     own_model,
     picture_endings,
+    pictures_in,
     refuse_color,
 )
 from lenet_keras.storage.files import only_writer, whole_file
@@ -40,7 +41,7 @@ __all__ = ["BulkError", "Shard", "classify_in_bulk", "shards_of"]
 
 PICTURE_FILES = 2_000  # in a shard: seconds of work
 ARRAY_PICTURES = 50_000
-AT_ONCE = 500  # pictures of a NumPy file in memory
+AT_ONCE = 1 << 24  # bytes of a NumPy file's pictures in memory
 
 
 class BulkError(LenetKerasError):
@@ -63,8 +64,8 @@ class Shard:
     stop: int = 0
 
 
-def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
-    """Cut pictures into shards, the same ones every time.
+def shards_of(sources: Sequence[str | os.PathLike[str]], out: Path | None = None) -> list[Shard]:
+    """Cut pictures into shards, the same ones every time; what is below ``out`` is left out.
 
     Args:
         sources: picture files; folders, of which every picture, .npy and .parquet file is taken,
@@ -87,9 +88,11 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
             raise BulkError(f"{source} cannot be read: there is no such file or folder.")
         files = [path]
         if path.is_dir():
-            endings = {*picture_endings(), ".npy", ".parquet"}
-            found = {path for path in path.rglob("*") if path.is_file()}
-            files = sorted(file for file in found if file.suffix.lower() in endings)
+            try:
+                found = pictures_in(path, {*picture_endings(), ".npy", ".parquet"})
+            except ClassifyError as error:
+                raise BulkError(str(error)) from None
+            files = [file for file in found if out is None or out not in file.parents]
         for file in files:
             if file.suffix.lower() == ".npy":
                 rows = len(_array(file))
@@ -153,8 +156,9 @@ def pictures_of(shard: Shard) -> Iterator[tuple[str, Picture]]:
     (source,) = shard.source
     if shard.kind == "npy":
         array = _array(Path(source))
-        for start in range(shard.start, shard.stop, AT_ONCE):
-            rows = np.array(array[start : min(start + AT_ONCE, shard.stop)])  # a copy, in memory
+        step = max(1, AT_ONCE // array[0].size)
+        for start in range(shard.start, shard.stop, step):
+            rows = np.array(array[start : min(start + step, shard.stop)])  # a copy, in memory
             for i, picture in enumerate(rows, start):
                 yield f"{source}#{i}", picture
         return
@@ -165,7 +169,8 @@ def pictures_of(shard: Shard) -> Iterator[tuple[str, Picture]]:
     for batch in file.iter_batches(100, [shard.start], columns):
         for each in batch.to_pylist():
             image = each["image"]["bytes"] if isinstance(each["image"], dict) else each["image"]
-            yield each.get("path") or f"{source}#{row}", io.BytesIO(image or b"")
+            path = each.get("path")
+            yield f"{source}#{row}" if path is None else str(path), io.BytesIO(image or b"")
             row += 1
 
 
@@ -181,17 +186,22 @@ def classify_shard(shard: Shard, out: Path, model: str | None = None) -> int:
 
     rows = []
     for path, answer in _classifier(model).each(pictures_of(shard)):
-        row: dict[str, Any] = dict.fromkeys(SCHEMA) | {"path": path}
+        row: dict[str, Any] = dict.fromkeys(SCHEMA) | {"path": _utf8(path)}
         if isinstance(answer, Answer):
             row |= {"label": answer.label, "has_ink": answer.has_ink}
             row["probability"] = answer.probability if answer.has_ink else None
         else:
-            row["error"] = str(answer)
+            row["error"] = _utf8(str(answer))
         rows.append(row)
     schema = pa.schema({name: pa.type_for_alias(kind) for name, kind in SCHEMA.items()})
     with whole_file(_answers_of(out, shard)) as partial:
         parquet.write_table(pa.Table.from_pylist(rows, schema=schema), partial)
     return len(rows)
+
+
+def _utf8(name: str) -> str:
+    """Parquet's strings are UTF-8; a file's name may be any bytes, the odd ones become \\xff."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class Worker:
@@ -222,7 +232,7 @@ def classify_in_bulk(
     out: str | os.PathLike[str],
     model: str | os.PathLike[str] | None = None,
     address: str = "",
-) -> int:
+) -> tuple[int, int]:
     """Classify any number of pictures, with a worker on every core, in constant memory.
 
     Args:
@@ -236,7 +246,7 @@ def classify_in_bulk(
             this machine, and ended at the end.
 
     Returns:
-        How many pictures were read now.
+        How many pictures were answered now, and how many of all answers are errors.
 
     Raises:
         BulkError: a source cannot be read, or the folder holds answers of another model or for
@@ -248,15 +258,17 @@ def classify_in_bulk(
     need_ray()
     model = str(Path(model).resolve()) if model is not None else None
     Classifier(model)
-    shards = shards_of(sources)
+    out = Path(out).resolve()
+    shards = shards_of(sources, out)
     if not shards:
         raise BulkError("No pictures were found there.")
-    out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with only_writer(out):
         digest = hashlib.sha256(Path(model or own_model()).read_bytes()).hexdigest()
-        plan = json.dumps({"model": digest, "shards": [asdict(shard) for shard in shards]})
-        before = out / "shards.json"
+        files = {name: _stamp(name) for shard in shards for name in shard.source}
+        parts = [asdict(shard) for shard in shards]
+        plan = json.dumps({"model": digest, "shards": parts, "files": files})
+        before = out / "_shards.json"  # what reads a folder of Parquet passes over such names
         if before.exists() and before.read_text(encoding="utf-8") != plan:
             raise BulkError(
                 f"{out} holds answers of another model or for other pictures: choose another "
@@ -265,14 +277,31 @@ def classify_in_bulk(
         with whole_file(before) as partial:
             partial.write_text(plan, encoding="utf-8")
         left = [shard for shard in shards if not _answers_of(out, shard).exists()]
-        if not left:
-            return 0
+        done = 0
         try:
-            with connected(address) as ray:
-                return _run(ray, left, out, model)
+            if left:
+                with connected(address) as ray:
+                    done = _run(ray, left, out, model)
         finally:
             for partial in out.glob(".partial-*"):  # of workers that were killed
                 partial.unlink(missing_ok=True)
+        return done, sum(_errors_in(_answers_of(out, shard)) for shard in shards)
+
+
+def _stamp(name: str) -> list[int]:
+    """Size and time of a file: other content under the same name is another picture."""
+    try:
+        about = os.stat(name)
+    except OSError:  # gone, or a link to nowhere: its answer will be an error
+        return [-1, -1]
+    return [about.st_size, about.st_mtime_ns]
+
+
+def _errors_in(answers: Path) -> int:
+    from pyarrow import parquet
+
+    column = parquet.read_table(answers, columns=["error"])["error"]
+    return len(column) - column.null_count
 
 
 def _run(ray: Any, left: list[Shard], out: Path, model: str | None) -> int:

@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from lenet_keras.errors import LenetKerasError, in_short
@@ -51,7 +50,9 @@ def connected(address: str = "", environment: Mapping[str, str] | None = None) -
     }
     _refuse_silence(address)
     # `ray start` makes a secret and asks for it; a driver must be told to look for it
-    secret = os.environ.get("RAY_AUTH_TOKEN") or (Path.home() / ".ray" / "auth_token").exists()
+    secret = os.environ.get("RAY_AUTH_TOKEN") or os.path.exists(
+        os.path.expanduser("~/.ray/auth_token")
+    )
     if address and secret:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = importlib.import_module("ray")

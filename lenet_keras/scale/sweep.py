@@ -247,12 +247,15 @@ def _board(tune: Any, asked: Sweep, epochs: list[int], board: Progress) -> Any:
 
 
 def _outcome(out: Path, number: int, changes: dict) -> Outcome:
-    from lenet_keras.run import load_record
+    from lenet_keras.run import RunError, load_record
 
     name = name_of(number, changes)
     folder = out / "trials" / name
     if (folder / "run.json").exists():
-        record = load_record(folder)
+        try:
+            record = load_record(folder)
+        except RunError as error:
+            return Outcome(name, changes, "failed", why=str(error))
         return Outcome(
             name,
             changes,

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
     "check_picture",
     "own_model",
     "picture_endings",
+    "pictures_in",
     "read_picture",
     "refuse_color",
 ]
@@ -39,6 +41,7 @@ Picture = Union[np.ndarray, "Image", str, os.PathLike, IO[bytes]]
 
 LONGEST_SIDE = 4096  # what digit.onnx is made and tested for
 MOST_PIXELS = 40_000_000  # under a GiB with all the copies made on the way
+MOST_BYTES = 1 << 27  # of an open file: standard input may have no end
 # Of Pillow's formats those that people have digits in. (It hands EPS to another program.)
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "TGA")
 BATCH_PIXELS = 1 << 20  # pictures of one shape go through the network together, up to this
@@ -77,7 +80,8 @@ class Classifier:
     """
 
     def __init__(self, model: str | os.PathLike[str] | None = None, threads: int = 0) -> None:
-        path = Path(model) if model is not None else own_model()
+        self._arguments = (model, threads)
+        self._path = path = Path(model) if model is not None else own_model()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
@@ -99,6 +103,9 @@ class Classifier:
                 f"{path} is not a digit.onnx: it takes {takes} and gives "
                 f"{', '.join(sorted(outputs))}. Use one that `lenet-keras export` made."
             )
+
+    def __reduce__(self) -> tuple:
+        return Classifier, self._arguments  # another process opens the file for itself
 
     def __call__(self, pictures: Picture | Iterable[Picture]) -> Answer | list[Answer]:
         """Read one picture or several.
@@ -164,7 +171,12 @@ class Classifier:
         if not batch:
             return
         images = np.stack([array for _, array in batch])
-        results = self._session.run(_OUTPUTS, {"image": images})
+        try:
+            results = self._session.run(_OUTPUTS, {"image": images})
+        except Exception as error:  # onnxruntime's own errors are of many classes
+            raise ClassifyError(
+                f"{self._path} failed on a picture ({in_short(error)}): get the file again."
+            ) from None
         for (name, _), probabilities, label, normalized, has_ink in zip(batch, *results):
             yield (
                 name,
@@ -191,10 +203,11 @@ def picture_endings() -> set[str]:
 def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     """Read a picture in one of Pillow's FORMATS, as the grey that a person sees.
 
-    Turned as its EXIF data say, transparent parts white, no side longer than 4,096 pixels.
+    Turned as its EXIF data say, transparent parts white, no side longer than 4,096 pixels; of
+    a file with several pages or frames the first.
 
     Args:
-        file: a path or an open binary file.
+        file: a path or an open binary file of up to 128 MiB.
 
     Returns:
         uint8 [H, W].
@@ -204,7 +217,10 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
     """
     from PIL import Image, UnidentifiedImageError
 
-    name = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", "The picture")
+    name: object = file
+    if not isinstance(file, (str, os.PathLike)):
+        name = getattr(file, "name", "The picture")
+        file = _in_memory(file, str(name))
     try:
         with Image.open(file, formats=FORMATS) as image:
             # a JPEG can be unpacked at a half, a quarter, an eighth, no side below this
@@ -230,18 +246,38 @@ def read_picture(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
         raise ClassifyError(f"{name} is a damaged picture ({in_short(error)}).") from None
 
 
+def _in_memory(file: IO[bytes], name: str) -> IO[bytes]:
+    """A pipe cannot be read twice, which Pillow must, and may have no end."""
+    try:
+        content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ClassifyError(f"{name} cannot be read: {error.strerror}.") from None
+    if len(content) > MOST_BYTES:
+        raise ClassifyError(f"{name} is too large a picture: {MOST_BYTES >> 20} MiB can be read.")
+    return io.BytesIO(content)
+
+
 def _grey(image: Image) -> np.ndarray:
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
     if max(image.size) > LONGEST_SIDE:
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    if image.mode.startswith("I"):  # 16 bits a pixel: keep the upper 8
-        return (np.asarray(image).clip(0, 65535) // 256).astype(np.uint8)
+    if image.mode.startswith("I") or image.mode == "F":
+        return _bytes_of(np.asarray(image))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("L"))
+
+
+def _bytes_of(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 16 or 32 bits as bytes; what is white in them, their largest value has to tell."""
+    values = np.nan_to_num(pixels.astype(np.float64), posinf=0.0).clip(0)
+    largest = values.max(initial=0)
+    is_float = pixels.dtype.kind == "f"
+    white = 1.0 if is_float and largest <= 1 else 255 if largest <= 255 else 65535
+    return (values * (255 / max(white, largest if largest > 65535 else 0))).astype(np.uint8)
 
 
 def _is_image(picture: object) -> TypeGuard[Image]:
@@ -297,6 +333,21 @@ def refuse_color(shape: tuple[int, ...]) -> None:
             "(Image.fromarray), or grey as uint8 [H, W]. Grey pictures that are really this "
             "narrow go in a list."
         )
+
+
+def pictures_in(folder: str | os.PathLike[str], endings: set[str]) -> list[Path]:
+    """Every file below a folder whose name ends so, in order of name; no pipes, no folders.
+
+    Raises:
+        ClassifyError: a folder below it cannot be looked into.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ClassifyError(f"{error.filename} cannot be read: {error.strerror}.") from None
+
+    walk = os.walk(folder, onerror=refuse)
+    found = (Path(path, name) for path, _, names in walk for name in names)
+    return sorted(p for p in found if p.suffix.lower() in endings and p.is_file())
 
 
 def own_model() -> Path:
