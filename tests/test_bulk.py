@@ -77,6 +77,61 @@ def test_every_way_pictures_come_gives_the_same_answers(sources, digits, tmp_pat
         assert all(row["has_ink"] and row["error"] is None for row in some)
 
 
+def test_odd_names_and_columns_are_answered(digits, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    try:
+        (folder / os.fsdecode(b"a\xff.png")).write_bytes(png(digits.test.images[0]))
+    except OSError:
+        (folder / "a.png").write_bytes(png(digits.test.images[0]))
+    column = {"image": [png(digits.test.images[1])] * 2, "path": pa.array([7, None])}
+    parquet.write_table(pa.table(column), folder / "numbers.parquet")
+    for shard in shards_of([folder]):
+        classify_shard(shard, tmp_path)
+    rows = answers(tmp_path)
+    assert [row["error"] for row in rows] == [None] * 3
+    assert {"7", f"{folder / 'numbers.parquet'}#1"} < {row["path"] for row in rows}
+
+
+def test_a_color_array_is_refused(tmp_path):
+    np.save(tmp_path / "photo.npy", np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(BulkError, match="looks like one color picture"):
+        shards_of([tmp_path / "photo.npy"])
+
+
+def test_large_pictures_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    np.save(tmp_path / "large.npy", np.full((9, 600, 700), 255, np.uint8))
+    monkeypatch.setattr(bulk, "AT_ONCE", 1_000_000)
+    sizes, copy = [], np.array
+    monkeypatch.setattr(bulk.np, "array", lambda rows: sizes.append(len(rows)) or copy(rows))
+    (shard,) = shards_of([tmp_path / "large.npy"])
+    assert len(list(bulk.pictures_of(shard))) == 9 and max(sizes) == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
+def test_a_folder_that_cannot_be_looked_into_is_a_sentence(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(BulkError, match="closed cannot be read"):
+        shards_of([tmp_path])
+
+
+@needs_ray
+def test_other_content_under_the_same_names_is_not_passed_off_as_answered(digits, tmp_path, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    np.save(source / "a.npy", digits.test.images[:20])
+    (source / "b.png").write_bytes(b"no picture")
+    out = source / "out"  # within the source: its answers are no pictures
+    arguments = ["classify", "--engine", "ray", "--out", str(out), str(source)]
+    assert main(arguments) == 1 and "21 pictures" in (said := capsys.readouterr()).out
+    assert "1 pictures could not be read" in said.err
+    assert main(arguments) == 1 and "0 pictures" in capsys.readouterr().out
+    table = parquet.read_table(out)
+    assert len(table) == 21 and table["error"].null_count == 20
+    np.save(source / "a.npy", digits.test.images[20:40])
+    assert main(arguments) == 1 and "for other pictures" in capsys.readouterr().err
+
+
 def test_a_blank_picture_has_no_label(tmp_path):
     np.save(tmp_path / "blank.npy", np.zeros((1, 28, 28), np.uint8))
     (shard,) = shards_of([tmp_path / "blank.npy"])

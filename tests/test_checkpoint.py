@@ -181,6 +181,14 @@ def test_what_cannot_go_on_is_refused_with_a_sentence(few, tmp_path, monkeypatch
     with only_writer(folder), pytest.raises(FileError, match="Another process is writing"):
         train(recipe, few, folder, resume=True)
     assert (folder / "checkpoint.npz").read_bytes() == before
+    whole = Checkpoint.load(folder / "checkpoint.npz")
+    for change, sentence in (
+        ({"state": replace(whole.state, variables=whole.state.variables[:-1])}, "other variables"),
+        ({"versions": whole.versions | {"keras": "3.0.0"}}, "was written with keras 3.0.0"),
+    ):
+        replace(whole, **change).save(folder / "checkpoint.npz")
+        with pytest.raises(CheckpointError, match=sentence):
+            train(recipe, few, folder, resume=True)
     (folder / "checkpoint.npz").write_bytes(before[:1000])
     with pytest.raises(CheckpointError, match="cannot be read"):
         train(recipe, few, folder, resume=True)

@@ -1,9 +1,11 @@
 """The classifier takes whatever a person has, and needs neither Keras nor TensorFlow."""
 
 import io
+import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,47 @@ def test_narrow_grey_pictures_go_in_a_list(classifier):
 def test_a_blank_picture_has_no_label(classifier):
     answer = classifier(np.full((50, 40), 255, np.uint8))
     assert answer.label is None and not answer.has_ink and np.isfinite(answer.probabilities).all()
+
+
+def test_it_can_be_sent_to_another_process(classifier, seven, tmp_path):
+    copy = pickle.loads(pickle.dumps(classifier))
+    assert copy(seven).probabilities.tobytes() == classifier(seven).probabilities.tobytes()
+
+
+def test_reading_leaves_the_programs_warnings_alone(classifier, seven, tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(40)]
+    for path in paths:
+        Image.fromarray(seven).save(path)
+    before = list(warnings.filters)
+    threads = [threading.Thread(target=classifier, args=(paths,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
+
+
+def test_a_model_that_fails_when_it_runs_is_a_sentence(tmp_path, seven):
+    """It loads, with the right names; but a Reshape in it does not fit its values."""
+    helper, types = onnx.helper, onnx.TensorProto
+    outputs = {"probabilities": types.FLOAT, "label": types.INT64, "normalized": types.UINT8}
+    nodes = [helper.make_node("Constant", [], ["shape"], value_ints=[7, 7, 7])]
+    nodes += [helper.make_node("Reshape", ["image", "shape"], ["odd"])]
+    for name, kind in (outputs | {"has_ink": types.BOOL}).items():
+        nodes += [helper.make_node("Cast", ["odd"], [name], to=kind)]
+    graph = helper.make_graph(
+        nodes,
+        "digit",
+        [helper.make_tensor_value_info("image", types.UINT8, ["N", "H", "W"])],
+        [
+            helper.make_tensor_value_info(name, kind, None)
+            for name, kind in (outputs | {"has_ink": types.BOOL}).items()
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opsets), tmp_path / "x.onnx")
+    with pytest.raises(ClassifyError, match=r"x\.onnx failed on a picture"):
+        Classifier(tmp_path / "x.onnx")(seven)
 
 
 def test_threads_may_share_one(classifier, digits):

@@ -12,7 +12,7 @@ from PIL import Image
 from lenet_keras import TUTORIAL, train
 from lenet_keras.cli import main
 from lenet_keras.ship.onnx_export import write_lenet5
-from lenet_keras.storage.files import FileError, only_writer, whole_file
+from lenet_keras.storage.files import FileError, only_writer, whole_file, whole_files
 
 
 def contents(folder):
@@ -58,6 +58,29 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, full_disk):
     with pytest.raises(FileError, match="what was there before is unharmed"):
         write_too_much()
     assert contents(tmp_path) == {path: b"good"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_several_files_are_written_all_or_none_to_the_last_rename(at, tmp_path, monkeypatch):
+    old = {tmp_path / name: name.encode() for name in ("a", "c")}
+    for path, content in old.items():
+        path.write_bytes(content)
+    new = {tmp_path / name: b"new" for name in ("a", "b", "c")}
+    replace, renames = os.replace, []
+
+    def failing(source, target):
+        renames.append(target)
+        if len(renames) == at + 1:
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(FileError, match="Permission denied"):
+        whole_files(new)
+    assert contents(tmp_path) == old
+    monkeypatch.setattr(os, "replace", replace)
+    whole_files(new)
+    assert contents(tmp_path) == new
 
 
 def test_a_folder_has_one_writer_until_it_is_killed(tmp_path):

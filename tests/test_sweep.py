@@ -152,6 +152,25 @@ def test_any_bytes_are_a_sweep_or_a_sentence(tmp_path_factory, content):
         assert "\n" not in str(error) and len(str(error)) < 1000
 
 
+def test_lines_may_end_as_on_windows(tmp_path):
+    (tmp_path / "unix.toml").write_bytes(SOURCE)
+    (tmp_path / "windows.toml").write_bytes(SOURCE.replace(b"\n", b"\r\n"))
+    assert read_sweep(tmp_path / "unix.toml") == read_sweep(tmp_path / "windows.toml")
+
+
+def test_a_trial_whose_record_is_empty_has_failed(tmp_path, monkeypatch):
+    (tmp_path / "sweep.toml").write_text(SMALL)
+    asked = read_sweep(tmp_path / "sweep.toml")
+    folder = tmp_path / "out" / "trials" / name_of(0, asked.trials[0])
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("")
+    monkeypatch.setattr(sweep, "need_ray", lambda: None)
+    monkeypatch.setattr(sweep, "connected", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(sweep, "_run_trials", lambda *_: {})
+    (outcome,) = sweep.sweep(tmp_path / "sweep.toml", tmp_path / "out")
+    assert outcome.status == "failed" and str(folder / "run.json") in outcome.why
+
+
 def test_a_trials_recipe_and_name(digits):
     changes = {"data": "digits", "nkerns": [4, 6], "distortion.rotation": 5.0, "learning_rate": 0.2}
     recipe = recipe_of(FAST, changes, digits)
