@@ -203,7 +203,7 @@ def _from_pickle(path: Path) -> Mnist:
 
 def _bytes_of_floats(rows: np.ndarray) -> np.ndarray:
     """The tutorial's rows [N, 784] of pixel/256 as the bytes [N, 28, 28] they came from."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no byte differs below
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not a byte differs below
         pixels = np.multiply(rows, np.float32(256), dtype=np.float32)
         images = pixels.astype(np.uint8)
     if (images != pixels).any():
@@ -229,7 +229,7 @@ def _checked(arrays: list[np.ndarray], files: Sequence[Path | str], source: str)
             raise DataError(f"{file} holds {kind} of shape {array.shape[1:]}: MNIST's are 28x28.")
         if array.dtype.kind not in "ui" or array.min() < 0 or array.max() > 255:
             raise DataError(
-                f"{file} holds {array.dtype.name} {kind} that are no bytes: {NOT_MNIST}"
+                f"{file} holds {array.dtype.name} {kind} that are not bytes: {NOT_MNIST}"
             )
         if hashlib.sha256(idx_bytes(array)).hexdigest() != IDX_SHA256[name]:
             raise DataError(f"{file}: {NOT_MNIST}")

@@ -163,7 +163,7 @@ GOOD = seeds()
 
 
 def changed(chance: random.Random) -> bytes:
-    """A good pickle with instructions left out, doubled, swapped, put in, or otherwise argued."""
+    """A good pickle with instructions left out, doubled, swapped, added, or changed."""
     pieces = list(chance.choice(GOOD))
     for _ in range(chance.choice((1, 1, 2, 3, 6))):
         at, other = chance.randrange(len(pieces)), chance.randrange(len(pieces))

@@ -44,12 +44,12 @@ def read_pickled_pairs(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         u1 to u8, i1 to i8) and byte orders that the file gives them.
 
     Raises:
-        DataError: the file is missing, damaged, too large, or no pickle of three such pairs.
+        DataError: the file is missing, damaged, too large, or not a pickle of three such pairs.
     """
     try:
         content = _Machine(read_whole(path)).run()
     except ValueError as error:
-        raise DataError(f"{path} is no pickle of arrays alone: {error}.") from None
+        raise DataError(f"{path} is not a pickle of arrays alone: {error}.") from None
     try:
         match content:
             case [[_, _], [_, _], [_, _]]:
@@ -101,11 +101,11 @@ class _Array:
 
 def _name(module: object, name: object) -> str:
     if not isinstance(module, bytes) or not isinstance(name, bytes):
-        raise ValueError("it names something by what is no string")
+        raise ValueError("it names something with something that is not a string")
     named = f"{module[:LONGEST_NAME].decode('latin1')}.{name[:LONGEST_NAME].decode('latin1')}"
     plain = named.replace("numpy._core.", "numpy.core.")  # NumPy 2 renamed it
     if plain not in NAMES:
-        raise ValueError(f"it asks for {named!a}, which no array needs")
+        raise ValueError(f"it asks for {named[:80]!a}, which no array needs")
     return plain
 
 
@@ -123,7 +123,7 @@ def _call(function: object, arguments: object) -> object:
             return data  # text is kept as latin1 from the start
         case "__builtin__.bytes", ():
             return b""
-    called = function if isinstance(function, str) else "what is no function"
+    called = function if isinstance(function, str) else "something that is not a function"
     raise ValueError(f"it calls {called} as no array does")
 
 
@@ -141,7 +141,7 @@ def _build(note: object, state: object) -> None:
 def _as_array(noted: object) -> np.ndarray:
     """The array that a note describes, if the note agrees with itself."""
     if not isinstance(noted, _Array) or noted.dtype is None:
-        raise ValueError("something in it is no array of numbers")
+        raise ValueError("something in it is not an array of numbers")
     number, order = noted.dtype.number, noted.dtype.order
     size = int(number[1:])
     if order not in (b"<", b">") and (order, size) != (b"|", 1):
@@ -149,7 +149,7 @@ def _as_array(noted: object) -> np.ndarray:
     if len(noted.shape) > MOST_AXES or not all(
         type(length) is int and 0 <= length <= LARGEST for length in noted.shape
     ):
-        raise ValueError("an array has a shape that none of MNIST's has")
+        raise ValueError("an array's shape is not one that MNIST's arrays have")
     if math.prod(noted.shape) * size != len(noted.data):
         raise ValueError("an array has more or fewer bytes than its shape needs")
     array = np.frombuffer(noted.data, np.dtype((order + number).decode()))
@@ -323,7 +323,7 @@ class _Machine:
     def extend(self, values: list[object]) -> None:
         target = self.top()
         if not isinstance(target, list):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to something that is not a list")
         target.extend(values)
 
     def key(self, name: str) -> int:
