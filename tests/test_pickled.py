@@ -4,6 +4,7 @@
 are wrong by an instruction or more, instead of the usual 4,000.
 """
 
+import codecs
 import gzip
 import json
 import os
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy._core.multiarray import _reconstruct
 from numpy._core.numeric import _frombuffer
-from random_pickles import Noted
+from random_pickles import GOOD, Noted
 
 from lenet_keras.storage.pickled import MOST_INSTRUCTIONS, read_pickled_pairs
 from lenet_keras.storage.reading import DataError
@@ -171,6 +172,9 @@ FORGED = {
     "a list for the bytes": array(data=[0] * 8),
     "nothing for the bytes": array(data=None),
     "no description": Noted(_reconstruct, (np.ndarray, (0,), b"b")),
+    "a dtype for a class": array(start=(np.dtype, (0,), b"b")),
+    "another encoding": array(data=Noted(codecs.encode, ("AAAAAAA-", "punycode"))),
+    "neither rows nor columns first": Noted(_frombuffer, (bytes(8), np.dtype("f8"), (1,), "K")),
     "an order of axes": Noted(_frombuffer, (bytes(8), np.dtype("f8"), (1,), "K", (0,))),
     "a function's default": Noted(_frombuffer, (bytes(8), np.dtype("f8"), (1,), "C"), (None, {})),
     "a name": np.ndarray,
@@ -210,8 +214,6 @@ for path in sys.argv[1:]:
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["refused"] * len(names)
 
 
-ONE = b"cnumpy\ndtype\nX\x02\0\0\0f8K\0K\1\x87R"  # a dtype, put together by hand
-PLAIN = b"(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
 WRONG = {
     "nothing": b".",
     "no end": b"K\1",
@@ -226,18 +228,11 @@ WRONG = {
     "a text cut short": b"X\x01\0\0\0\xc3.",
     "a text of other alphabets": "X\4\0\0\0\N{GRINNING FACE}.".encode(),
     "a line without end": b"I12",
-    "a number of a hundred digits": b"I" + b"1" * 100 + b"\n.",
-    "no number": b"Ione\n.",
-    "no quotes": b"Sabc\n.",
     "one quote": b"S'\n.",
-    "an escape that nobody writes": b"S'\\q'\n.",
-    "half an escape": b"S'\\x0'\n.",
     "a name that is no text": b"K\1K\1\x93.",
     "a name with a line in it": b"X\3\0\0\0o\nsX\6\0\0\0system\x93.",
     "calls a number": b"K\1)R.",
     "calls no call": b"cnumpy\nndarray\nK\1\x85R.",
-    "another encoding": b"c_codecs\nencode\nX\1\0\0\0aX\x08\0\0\0punycode\x86R.",
-    "a number described twice": ONE + PLAIN + PLAIN + b".",
     "a function's defaults": b"c_codecs\nencode\nN}X\x0c\0\0\0__defaults__K\1\x85s\x86b.",
     "a function's state": b"c_codecs\nencode\n(K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffK\0K\0tb.",
     "a long program": b"(" * MOST_INSTRUCTIONS + b".",
@@ -250,6 +245,28 @@ def test_a_wrong_program_is_a_sentence(tmp_path, name):
     with pytest.raises(DataError) as caught:
         read(path, WRONG[name])
     assert str(path) in str(caught.value) and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (b"S'f4'", b"Sf4"),
+        (b"S'f4'", b"S'f4"),
+        (b"S'f4'", b"Sxf4x"),
+        (b"S'f4'", b"S'f\\4'"),
+        (b"S'f4'", b"S'f4\\x'"),
+        (b"I4\n", b"I" + b"0" * 100 + b"4\n"),
+        (b"I4\n", b"Ifour\n"),
+        (b"NNNI-1\nI-1\nI0\ntb", b"NNNI-1\nI-1\nI0\ntb(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"),
+        (b"?'\ntb", b"?'\ntb(I1\n(I0\ntg4\nI00\nS''\ntb"),
+    ],
+)
+def test_lines_that_are_wrong(tmp_path, right, wrong):
+    good = b"".join(next(each for each in GOOD if b"S'f4'\n" in each))
+    (one, _), *_ = read(tmp_path / "any.pkl", good)
+    assert one.tolist() == [[0, 0.5, 0.125, 0.5]] and right in good
+    with pytest.raises(DataError):
+        read(tmp_path / "any.pkl", good.replace(right, wrong, 1))
 
 
 def test_no_function_is_changed(tmp_path):

@@ -56,8 +56,6 @@ def read_pickled_pairs(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
                 pairs = [(_as_array(images), _as_array(labels)) for images, labels in content]
             case _:
                 raise ValueError("it holds something else")
-        if sum(array.nbytes for pair in pairs for array in pair) > LARGEST:
-            raise ValueError("they are larger than MNIST can be")
     except ValueError as error:
         raise DataError(
             f"{path} does not hold the tutorial's three pairs of images and labels: {error}."
