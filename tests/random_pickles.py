@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 MEBIBYTE = 1 << 10  # in KiB, as the kernel counts
 
 OPCODES = {each.name: each for each in pickletools.opcodes}
+NAMES = {each.code.encode("latin1"): each.name for each in pickletools.opcodes}
 USUAL = """
     MARK STOP REDUCE BUILD TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE LIST EMPTY_LIST APPEND APPENDS
     NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 STRING BINSTRING SHORT_BINSTRING UNICODE
@@ -177,7 +178,7 @@ def changed(chance: random.Random) -> bytes:
             case 3:
                 pieces.insert(at, instruction(chance))
             case 4:
-                name = next(pickletools.genops(pieces[at] + b"."))[0].name
+                name = NAMES.get(pieces[at][:1], "STOP")
                 pieces[at] = pieces[at][:1] + argument(name, chance)
             case 5:
                 good = chance.choice(GOOD)

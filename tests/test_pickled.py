@@ -253,12 +253,12 @@ def test_a_wrong_program_is_a_sentence(tmp_path, name):
         (b"S'f4'", b"Sf4"),
         (b"S'f4'", b"S'f4"),
         (b"S'f4'", b"Sxf4x"),
-        (b"S'f4'", b"S'f\\4'"),
+        (b"S'f4'", b"S'\\1464'"),
         (b"S'f4'", b"S'f4\\x'"),
         (b"I4\n", b"I" + b"0" * 100 + b"4\n"),
         (b"I4\n", b"Ifour\n"),
         (b"NNNI-1\nI-1\nI0\ntb", b"NNNI-1\nI-1\nI0\ntb(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"),
-        (b"?'\ntb", b"?'\ntb(I1\n(I0\ntg4\nI00\nS''\ntb"),
+        (b"?'\ntb", b"?'\ntb(I1\n(I0\ntg5\nI00\nS''\ntb"),
     ],
 )
 def test_lines_that_are_wrong(tmp_path, right, wrong):
