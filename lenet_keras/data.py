@@ -16,29 +16,24 @@ digests of MNIST before anybody sees them.
 
 from __future__ import annotations
 
-import gzip
+import functools
 import hashlib
-import io
 import os
-import pickle
-import pickletools
-import struct
 import warnings
-import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lenet_keras.errors import LenetKerasError, in_short
+from lenet_keras.errors import in_short
+from lenet_keras.storage.idx import idx_bytes, read_idx
+from lenet_keras.storage.npz import read_npz
+from lenet_keras.storage.pickled import read_pickled_pairs
+from lenet_keras.storage.reading import DataError
 
 __all__ = ["DataError", "Mnist", "Split", "load_mnist", "read_idx"]
-
-
-class DataError(LenetKerasError):
-    """A data file is missing, damaged, or not what it should be."""
 
 
 class Split(NamedTuple):
@@ -66,13 +61,17 @@ class Mnist:
     name: str
     source: str
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 over the IDX bytes of train, valid and test: the same data, the same digest."""
+        """SHA-256 over the IDX bytes of train, valid and test: the same data, the same digest.
+
+        It is computed at the first look and kept, so the arrays are not to be changed in place;
+        ``dataclasses.replace`` makes data with a digest of their own.
+        """
         sha = hashlib.sha256()
         for split in (self.train, self.valid, self.test):
-            sha.update(_idx_bytes(split.images))
-            sha.update(_idx_bytes(split.labels))
+            sha.update(idx_bytes(split.images))
+            sha.update(idx_bytes(split.labels))
         return sha.hexdigest()
 
 
@@ -87,8 +86,6 @@ IDX_SHA256 = {
 IDX_LENGTH = {"train": 60_000, "t10k": 10_000}
 IDX_SHAPE = {"images": (28, 28), "labels": ()}
 N_VALID = 10_000  # the last of the training file, as in the tutorial
-# MNIST's pixels as the tutorial pickles them, in float32, are 220 MB: nothing larger is unpacked.
-LARGEST = 1 << 28
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 NOT_MNIST = (
@@ -102,10 +99,11 @@ def load_mnist(source: str | os.PathLike[str] = "auto") -> Mnist:
 
     Args:
         source: one of
-            ``"auto"``: ``$LENET_KERAS_DATA`` if set (any of the below), else ``"mnist"``,
-            else ``"digits"`` with a warning that says what was tried;
-            ``"mnist"``: Keras's own download and cache, or a mirror;
+            ``"mnist"``: MNIST itself: the files that ``$LENET_KERAS_DATA`` names if it is a
+            path, else Keras's copy, downloaded if need be, else a mirror's;
             ``"digits"``: scikit-learn's 1,797 real handwritten digits, no network needed;
+            ``"auto"``: what ``$LENET_KERAS_DATA`` says if it is set (any of these), else
+            ``"mnist"``, else ``"digits"`` with a warning that says what was tried;
             the path of a folder with the four IDX files (plain or .gz), of an ``mnist.npz``
             as Keras keeps it, or of the tutorial's own ``mnist.pkl.gz``.
 
@@ -116,28 +114,39 @@ def load_mnist(source: str | os.PathLike[str] = "auto") -> Mnist:
         DataError: what was wrong, with which file, and what to do, in a sentence.
     """
     source = os.fspath(source)
-    if source == "auto":
-        source = os.environ.get("LENET_KERAS_DATA") or "auto"
-    if source == "auto":
-        try:
-            return _download_mnist()
-        except DataError as error:
-            warnings.warn(
-                f"{error} Going on with scikit-learn's 1,797 embedded digits: they are real "
-                "handwriting but not MNIST, and their errors cannot be compared with the "
-                "tutorial's. To use MNIST, set LENET_KERAS_DATA to a folder or file that has it.",
-                stacklevel=2,
-            )
-            return _load_digits()
-    if source == "mnist":
-        return _download_mnist()
+    told = os.environ.get("LENET_KERAS_DATA") or "auto"
+    if source == "auto" or (source == "mnist" and told not in ("auto", "mnist", "digits")):
+        source = told
     if source == "digits":
         return _load_digits()
+    if source == "mnist":
+        return _download_mnist()
+    if source != "auto":
+        return _from_path(source)
+    try:
+        return _download_mnist()
+    except DataError as error:
+        warnings.warn(
+            f"{error} Going on with scikit-learn's 1,797 embedded digits: they are real "
+            "handwriting but not MNIST, and their errors cannot be compared with the "
+            "tutorial's. To use MNIST, set LENET_KERAS_DATA to a folder or file that has it.",
+            stacklevel=2,
+        )
+        return _load_digits()
 
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return _from_idx_folder(path)
-    if not path.exists():
+
+def _from_path(source: str) -> Mnist:
+    try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return _from_idx_folder(path)
+        found = path.exists()
+    except (OSError, RuntimeError) as error:  # no access, too long a name; no such user
+        raise DataError(
+            f"{source} cannot be looked at ({in_short(error).rstrip('.')}): name a folder or a "
+            "file that can."
+        ) from None
+    if not found:
         raise DataError(
             f"There is no data at {path}: name a folder with the four MNIST files, an mnist.npz, "
             "an mnist.pkl.gz, or one of the words auto, mnist, digits."
@@ -152,237 +161,84 @@ def load_mnist(source: str | os.PathLike[str] = "auto") -> Mnist:
     )
 
 
-# --- IDX: MNIST's own format -------------------------------------------------------------
-
-
-def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read one IDX file of bytes, plain or gzipped.
-
-    Args:
-        path: a file that starts with the magic number 0x00000801 (labels) or 0x00000803
-            (images), then the sizes as big-endian int32, then the bytes.
-
-    Returns:
-        uint8 [N] for labels, uint8 [N, rows, columns] for images.
-
-    Raises:
-        DataError: the file is empty, truncated, too long, or not IDX.
-    """
-    path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else open(path, "rb") as file:
-            magic = file.read(4)
-            if not magic:
-                raise DataError(f"{path} is empty: get the file again.")
-            if len(magic) < 4 or magic[:3] != b"\0\0\x08" or magic[3] not in (1, 3):
-                raise DataError(
-                    f"{path} is not an IDX file of bytes: it starts with 0x{magic.hex()}, "
-                    "where images have 0x00000803 and labels 0x00000801."
-                )
-            header = file.read(4 * magic[3])
-            if len(header) < 4 * magic[3]:
-                raise DataError(f"{path} ends inside its header: get the file again.")
-            shape = struct.unpack(f">{magic[3]}I", header)
-            size = int(np.prod(shape, dtype=object))
-            _refuse_if_too_large(path, size)
-            body = file.read(size + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is damaged or cut short ({error}): get the file again.") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if len(body) != size:
-        raise DataError(
-            f"{path} is {'longer' if len(body) > size else 'shorter'} than its header says "
-            f"({size:,} bytes for shape {shape}): get the file again."
-        )
-    return np.frombuffer(body, np.uint8).reshape(shape)
-
-
-def _idx_bytes(array: np.ndarray) -> bytes:
-    """The IDX file that holds this array, so that any container can be checked by one digest."""
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    return header + array.astype(np.uint8).tobytes()
+# --- the containers ----------------------------------------------------------------------
 
 
 def _from_idx_folder(folder: Path) -> Mnist:
-    arrays, names = {}, {}
-    for key in IDX_SHA256:
-        found = next((p for p in (folder / key, folder / f"{key}.gz") if p.exists()), None)
+    files = []
+    for name in IDX_SHA256:
+        found = next((p for p in (folder / name, folder / f"{name}.gz") if p.exists()), None)
         if found is None:
             raise DataError(
-                f"{folder} holds neither {key} nor {key}.gz: all four MNIST files must be there."
+                f"{folder} holds neither {name} nor {name}.gz: all four MNIST files must be there."
             )
-        names[key], arrays[key] = found, read_idx(found)
-    return _checked(arrays, names, source="IDX files")
-
-
-def _refuse_if_too_large(path: Path, size: int) -> None:
-    """Before anything is unpacked: what a file says it holds may be no more than MNIST can be."""
-    if size > LARGEST:
-        raise DataError(f"{path} says it holds {size:,} bytes: no MNIST file is so large.")
-
-
-# --- npz and pickle ----------------------------------------------------------------------
+        files.append(found)
+    return _checked([read_idx(file) for file in files], files, source="IDX files")
 
 
 def _from_npz(path: Path) -> Mnist:
-    keys = dict(zip(IDX_SHA256, ("x_train", "y_train", "x_test", "y_test")))
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is a single array: an mnist.npz holds four.")
-            assert file.zip  # it is open
-            _refuse_if_too_large(path, sum(each.file_size for each in file.zip.infolist()))
-            missing = [key for key in keys.values() if key not in file]
-            if missing:
-                raise DataError(
-                    f"{path} has no array named {missing[0]}: an mnist.npz holds "
-                    "x_train, y_train, x_test and y_test."
-                )
-            arrays = {name: file[key] for name, key in keys.items()}
-    except DataError:
-        raise
-    except PermissionError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except Exception as error:  # a damaged archive can raise anything
-        raise DataError(f"{path} cannot be read as an .npz ({in_short(error)}).") from None
-    return _checked(arrays, dict.fromkeys(keys, path), source=path.name)
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles NumPy arrays and nothing else: a pickle is a program, and we run none."""
-
-    _ADMITTED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),  # how Python 3 writes bytes for a Python 2 reader
-            *((core + ".multiarray", "_reconstruct") for core in ("numpy.core", "numpy._core")),
-            *((core + ".numeric", "_frombuffer") for core in ("numpy.core", "numpy._core")),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in self._ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
-        if name == "encode":
-            return _latin1
-        if module.startswith("numpy.core"):  # renamed in NumPy 2
-            module = module.replace("numpy.core", "numpy._core")
-        found = super().find_class(module, name)
-        # a pickle may set attributes of what it is given: not NumPy's own function's
-        return (lambda *arguments: found(*arguments)) if name == "_frombuffer" else found
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding not in ("latin1", "latin-1"):  # others can take for ever
-        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, which no array needs")
-    return text.encode("latin1")
-
-
-def _refuse_if_no_few_arrays(data: bytes) -> None:
-    """The tutorial's six arrays take some hundred steps, and remember less than as many values.
-
-    A few bytes of another pickle can ask for gigabytes of memory slots.
-    """
-    for n, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-        if n > 10_000 or ("PUT" in opcode.name and int(argument or 0) > 10_000):
-            raise pickle.UnpicklingError("it is no pickle of a few arrays")
+    arrays = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
+    return _checked(arrays, [path] * 4, source=path.name)
 
 
 def _from_pickle(path: Path) -> Mnist:
+    pairs = read_pickled_pairs(path)
     try:
-        with open(path, "rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-            end = file.seek(0, io.SEEK_END)
-            if packed:  # the last four bytes say how long it is unpacked, if they are true
-                file.seek(-4, io.SEEK_END)
-            _refuse_if_too_large(path, int.from_bytes(file.read(), "little") if packed else end)
-        with gzip.open(path) if packed else open(path, "rb") as file:
-            data = file.read(LARGEST + 1)
-        _refuse_if_too_large(path, len(data))
-        if not data:
-            raise DataError(f"{path} is empty: get the file again.")
-        _refuse_if_no_few_arrays(data)
-        # latin1 is how Python 3 reads the bytes of an array that Python 2 pickled.
-        content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except DataError:
-        raise
-    except PermissionError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except Exception as error:  # a damaged pickle can raise anything
+        most = IDX_LENGTH["train"]
+        if any(x.size > most * 784 or y.size > most for x, y in pairs):
+            raise ValueError("there are more digits than MNIST has")
+        (train_x, train_y), (valid_x, valid_y), (test_x, test_y) = pairs
+        arrays = [
+            np.concatenate([_bytes_of_floats(train_x), _bytes_of_floats(valid_x)]),
+            np.concatenate([train_y, valid_y]),
+            _bytes_of_floats(test_x),
+            test_y,
+        ]
+    except ValueError as error:
         raise DataError(
-            f"{path} cannot be read as the tutorial's pickle of arrays ({in_short(error)})."
+            f"{path} does not hold the tutorial's images and labels: {in_short(error)}."
         ) from None
-    try:
-        (train_x, train_y), (valid_x, valid_y), (test_x, test_y) = content
-        for array in (train_x, train_y, valid_x, valid_y, test_x, test_y):
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fui":
-                raise TypeError("something in it is no array of numbers")
-            _refuse_if_too_large(path, array.nbytes)  # an array can be of more than is there
-        arrays = dict(
-            zip(
-                IDX_SHA256,
-                (
-                    np.concatenate([_bytes_of_floats(train_x), _bytes_of_floats(valid_x)]),
-                    np.concatenate([train_y, valid_y]),
-                    _bytes_of_floats(test_x),
-                    test_y,
-                ),
-            )
-        )
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{path} does not hold the tutorial's three pairs of images and labels "
-            f"({in_short(error)})."
-        ) from None
-    return _checked(arrays, dict.fromkeys(arrays, path), source=path.name)
+    return _checked(arrays, [path] * 4, source=path.name)
 
 
 def _bytes_of_floats(rows: np.ndarray) -> np.ndarray:
-    """The tutorial's float rows [N, 784] of pixel/256 as the bytes [N, 28, 28] they came from."""
-    with np.errstate(over="ignore", invalid="ignore"):  # the next line speaks of it
-        pixels = np.asarray(rows, np.float32) * np.float32(256)
-    if not np.isfinite(pixels).all():
-        raise ValueError("some pixels are not finite numbers")
-    images = pixels.clip(0, 255).astype(np.uint8)
+    """The tutorial's rows [N, 784] of pixel/256 as the bytes [N, 28, 28] they came from."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not a byte differs below
+        pixels = np.multiply(rows, np.float32(256), dtype=np.float32)
+        images = pixels.astype(np.uint8)
     if (images != pixels).any():
         raise ValueError("some pixels are not a whole number of 256ths from 0 to 255/256")
     return images.reshape(-1, 28, 28)
 
 
-# --- what every container has in common --------------------------------------------------
-
-
-def _checked(arrays: dict[str, np.ndarray], files: Mapping[str, Path | str], source: str) -> Mnist:
-    """The four arrays as MNIST, once their shapes, ranges and digests are MNIST's."""
-    for key, array in arrays.items():
-        file, kind = files[key], key.split("-")[1]
+def _checked(arrays: list[np.ndarray], files: Sequence[Path | str], source: str) -> Mnist:
+    """The four arrays as MNIST, once their shapes, ranges, and digests are MNIST's."""
+    for name, array, file in zip(IDX_SHA256, arrays, files):
+        part, kind, *_ = name.split("-")
         if array.ndim != (3 if kind == "images" else 1):
             raise DataError(
                 f"{file} holds an array of shape {array.shape} where {kind} were expected: "
                 "are two files swapped?"
             )
-        expected = IDX_LENGTH[key.split("-")[0]]
-        if len(array) != expected:
+        if len(array) != IDX_LENGTH[part]:
             raise DataError(
-                f"{file} holds {len(array):,} {kind} where {expected:,} were expected: "
+                f"{file} holds {len(array):,} {kind} where {IDX_LENGTH[part]:,} were expected: "
                 "are the training and test files swapped, or is it another data set?"
             )
         if array.shape[1:] != IDX_SHAPE[kind]:
             raise DataError(f"{file} holds {kind} of shape {array.shape[1:]}: MNIST's are 28x28.")
         if array.dtype.kind not in "ui" or array.min() < 0 or array.max() > 255:
-            raise DataError(f"{file} holds {array.dtype} {kind} that are no bytes: {NOT_MNIST}")
-        if hashlib.sha256(_idx_bytes(array)).hexdigest() != IDX_SHA256[key]:
+            raise DataError(
+                f"{file} holds {array.dtype.name} {kind} that are not bytes: {NOT_MNIST}"
+            )
+        if hashlib.sha256(idx_bytes(array)).hexdigest() != IDX_SHA256[name]:
             raise DataError(f"{file}: {NOT_MNIST}")
-    images, labels, test_images, test_labels = arrays.values()
-    train = Split(images.astype(np.uint8), labels.astype(np.int64))
+    images, test_images = (array.astype(np.uint8) for array in arrays[::2])
+    labels, test_labels = (array.astype(np.int64) for array in arrays[1::2])
     return Mnist(
-        train=Split(train.images[:-N_VALID], train.labels[:-N_VALID]),
-        valid=Split(train.images[-N_VALID:], train.labels[-N_VALID:]),
-        test=Split(test_images.astype(np.uint8), test_labels.astype(np.int64)),
+        train=Split(images[:-N_VALID], labels[:-N_VALID]),
+        valid=Split(images[-N_VALID:], labels[-N_VALID:]),
+        test=Split(test_images, test_labels),
         name="mnist",
         source=source,
     )
@@ -397,9 +253,8 @@ def _download_mnist() -> Mnist:
 
     tried = []
     try:
-        (images, labels), (test_images, test_labels) = keras.datasets.mnist.load_data()
-        arrays = dict(zip(IDX_SHA256, (images, labels, test_images, test_labels)))
-        return _checked(arrays, dict.fromkeys(arrays, "Keras's mnist.npz"), "Keras's mnist.npz")
+        train, test = keras.datasets.mnist.load_data()
+        return _checked([*train, *test], ["Keras's mnist.npz"] * 4, source="Keras's mnist.npz")
     except Exception as error:  # keras raises a bare Exception where a download fails
         tried.append(f"Keras's copy: {_why(error)}")
     try:
@@ -462,7 +317,7 @@ def _as_mnist_made_it(digit: np.ndarray) -> np.ndarray:
     """One 8x8 digit of 0 to 16 as MNIST would have it (LeCun et al. 1998, section III.A).
 
     Its bounding box is scaled so that the longer side is 20 pixels, then pasted into 28x28
-    with its centre of mass at the centre.
+    with its center of mass at the center.
     """
     from PIL import Image
 
@@ -472,10 +327,10 @@ def _as_mnist_made_it(digit: np.ndarray) -> np.ndarray:
     drawn = Image.fromarray(box.astype(np.float32) * (255 / 16))
     ink = np.asarray(drawn.resize((width, height), Image.Resampling.BICUBIC)).clip(0, 255)
 
-    centre_y = np.average(np.arange(height), weights=ink.sum(axis=1))
-    centre_x = np.average(np.arange(width), weights=ink.sum(axis=0))
-    top = int(np.clip(round(13.5 - centre_y), 0, 28 - height))
-    left = int(np.clip(round(13.5 - centre_x), 0, 28 - width))
+    center_y = np.average(np.arange(height), weights=ink.sum(axis=1))
+    center_x = np.average(np.arange(width), weights=ink.sum(axis=0))
+    top = int(np.clip(round(13.5 - center_y), 0, 28 - height))
+    left = int(np.clip(round(13.5 - center_x), 0, 28 - width))
     picture = np.zeros((28, 28), np.uint8)
     picture[top : top + height, left : left + width] = ink.round()
     return picture

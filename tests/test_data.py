@@ -1,5 +1,6 @@
 """Every container gives the same bytes; every damage gives one sentence that names the file."""
 
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ from hypothesis.extra.numpy import arrays
 
 from lenet_keras import data
 from lenet_keras.data import DataError, load_mnist, read_idx
+from lenet_keras.storage.idx import idx_bytes
 
 HERE = Path(__file__).parent
 
@@ -100,8 +102,9 @@ def test_npz(small, tmp_path):
     assert_is_small(load_mnist(tmp_path / "mnist.npz"))
 
 
-def test_pickle_written_by_python_2(small):
-    assert_is_small(load_mnist(HERE / "data" / "small_python2.pkl.gz"))
+@pytest.mark.parametrize("name", ["", "_protocol0", "_protocol1"])
+def test_pickle_written_by_python_2(small, name):
+    assert_is_small(load_mnist(HERE / "data" / f"small_python2{name}.pkl.gz"))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -114,6 +117,35 @@ def test_pickle_written_by_this_numpy(small, tmp_path, protocol):
 def test_auto_takes_the_environment_variable(small, monkeypatch):
     monkeypatch.setenv("LENET_KERAS_DATA", str(small.folder))
     assert_is_small(load_mnist())
+
+
+@pytest.mark.parametrize("source", ["auto", "mnist"])
+@pytest.mark.parametrize("told", [None, "auto", "mnist", "digits", "files", "nowhere"])
+def test_what_auto_and_mnist_mean(small, monkeypatch, source, told):
+    monkeypatch.setattr(data, "_download_mnist", lambda: "downloaded")
+    monkeypatch.setattr(data, "_load_digits", lambda: "digits")
+    if told is not None:
+        path = {"files": small.folder, "nowhere": small.folder / "nowhere"}.get(told, told)
+        monkeypatch.setenv("LENET_KERAS_DATA", str(path))
+    if told == "nowhere":  # no other data instead
+        with pytest.raises(DataError, match="nowhere"):
+            load_mnist(source)
+    elif told == "files":
+        assert_is_small(load_mnist(source))
+    else:
+        expected = "digits" if (source, told) == ("auto", "digits") else "downloaded"
+        assert load_mnist(source) == expected
+
+
+def test_mnist_is_never_the_digits(monkeypatch):
+    def fail():
+        raise DataError("No network.")
+
+    monkeypatch.setattr(data, "_download_mnist", fail)
+    for told in ("", "auto", "mnist", "digits"):
+        monkeypatch.setenv("LENET_KERAS_DATA", told)
+        with pytest.raises(DataError, match="No network"):
+            load_mnist("mnist")
 
 
 def test_auto_falls_back_to_digits_and_says_what_was_tried(monkeypatch):
@@ -165,6 +197,24 @@ def test_a_failed_download_says_whose_fault_it_was(failure, sentence):
     assert sentence in data._why(Exception(failure))
 
 
+# --- the digest ---
+
+
+def test_the_digest_is_computed_once_and_goes_along(small, monkeypatch):
+    mnist = load_mnist(small.folder)
+    before, digest = pickle.loads(pickle.dumps(mnist)), mnist.digest
+    monkeypatch.setattr(data, "idx_bytes", None)  # nobody can compute one any more
+    assert mnist.digest == digest
+    assert pickle.loads(pickle.dumps(mnist)).digest == digest
+    monkeypatch.undo()
+    assert before.digest == digest
+    assert [field.name for field in dataclasses.fields(mnist)] == [
+        "train", "valid", "test", "name", "source",
+    ]  # fmt: skip
+    other = dataclasses.replace(mnist, test=mnist.valid)
+    assert other.digest != digest
+
+
 # --- damage ---
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -206,6 +256,12 @@ def test_a_missing_file_and_a_missing_folder(small):
     (small.folder / "notes.txt").write_text("hello")
     with pytest.raises(DataError, match="neither a folder of IDX files"):
         load_mnist(small.folder / "notes.txt")
+
+
+def test_a_path_that_cannot_be_looked_at(tmp_path):
+    for source in ("~nosuchuser/x", "x" * 5000, str(tmp_path / "a\0b")):
+        with pytest.raises(DataError):
+            load_mnist(source)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -250,12 +306,13 @@ def with_pixel(value):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (with_pixel(np.nan), "not finite"),
-        (with_pixel(np.inf), "not finite"),
+        (with_pixel(np.nan), "not a whole number of 256ths"),
+        (with_pixel(np.inf), "not a whole number of 256ths"),
         (with_pixel(0.001), "not a whole number of 256ths"),
         (with_pixel(1.0), "not a whole number of 256ths"),
         (with_pixel(-1 / 256), "not a whole number of 256ths"),
-        (lambda x: x[:, :700], "three pairs"),
+        (lambda x: x[:, :700], "images and labels"),
+        (lambda x: np.concatenate([x, x]), "more digits than MNIST"),
         (lambda x: x[:40], "holds 50 images where 60"),
         (lambda x: x[::-1], "SHA-256"),
     ],
@@ -319,7 +376,7 @@ def test_read_idx_returns_what_was_written(tmp_path_factory, array):
     path = tmp_path_factory.getbasetemp() / "any-idx"
     path.write_bytes(idx(array))
     np.testing.assert_array_equal(read_idx(path), array)
-    assert data._idx_bytes(array) == idx(array)
+    assert idx_bytes(array) == idx(array)
 
 
 @given(st.binary(max_size=200))
