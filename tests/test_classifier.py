@@ -108,6 +108,18 @@ def test_a_blank_picture_has_no_label(classifier):
     assert answer.label is None and not answer.has_ink and np.isfinite(answer.probabilities).all()
 
 
+def test_a_damaged_weight_in_our_own_file_is_noticed(tmp_path, monkeypatch):
+    export = Path(__file__).parent.parent / "export"
+    content = bytearray((export / "digit.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "digit.onnx").write_bytes(content)
+    (tmp_path / "SHA256SUMS").write_bytes((export / "SHA256SUMS").read_bytes())
+    Classifier(tmp_path / "digit.onnx")  # somebody's own: it loads
+    monkeypatch.setattr("lenet_keras.ship.classifier.own_model", lambda: tmp_path / "digit.onnx")
+    with pytest.raises(ClassifyError, match="is damaged"):
+        Classifier()
+
+
 def test_it_can_be_sent_to_another_process(classifier, seven, tmp_path):
     copy = pickle.loads(pickle.dumps(classifier))
     assert copy(seven).probabilities.tobytes() == classifier(seven).probabilities.tobytes()

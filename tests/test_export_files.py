@@ -49,6 +49,12 @@ def test_whole_and_with_everything_about_itself(name):
     assert model.producer_name == "lenet-keras"
 
 
+def test_digests():
+    sums = dict(line.split()[::-1] for line in (EXPORT / "SHA256SUMS").read_text().splitlines())
+    found = {name: hashlib.sha256((EXPORT / name).read_bytes()).hexdigest() for name in FILES}
+    assert sums == found
+
+
 def test_sizes():
     assert len(onnx.load(EXPORT / "lenet5.onnx").graph.node) == 15
     bytes_ = {name: (EXPORT / name).stat().st_size for name in FILES}

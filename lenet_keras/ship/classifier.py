@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -85,14 +86,19 @@ class Classifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
+            content = path.read_bytes()
+            if model is None:
+                _check_digest(path, content)
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(),
+                content,
                 options,
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # there is no other provider, and it would print a message
             )
         except OSError as error:
             raise ClassifyError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except ClassifyError:
+            raise
         except Exception:  # onnxruntime's own errors are of many classes
             raise ClassifyError(f"{path} is damaged or not an ONNX model: get it again.") from None
         inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
@@ -348,6 +354,14 @@ def pictures_in(folder: str | os.PathLike[str], endings: set[str]) -> list[Path]
     walk = os.walk(folder, onerror=refuse)
     found = (Path(path, name) for path, _, names in walk for name in names)
     return sorted(p for p in found if p.suffix.lower() in endings and p.is_file())
+
+
+def _check_digest(path: Path, content: bytes) -> None:
+    """A damaged weight gives wrong answers without an error; only a digest tells."""
+    sums = path.with_name("SHA256SUMS").read_text(encoding="utf-8")
+    expected = {name: digest for digest, name in (line.split() for line in sums.splitlines())}
+    if hashlib.sha256(content).hexdigest() != expected.get(path.name):
+        raise ClassifyError(f"{path} is damaged: install lenet-keras again.")
 
 
 def own_model() -> Path:

@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import keras
@@ -392,7 +393,8 @@ def export(
 ) -> dict[str, Parity]:
     """Make all three files from a run folder; none is replaced unless all are good.
 
-    Beside them goes ``test_data/``, inputs and outputs to try a runtime with.
+    Beside them go ``SHA256SUMS``, which ``sha256sum -c`` reads, and ``test_data/``, inputs and
+    outputs to try a runtime with.
 
     Args:
         run_dir: a run folder, with its model.keras and run.json.
@@ -429,12 +431,12 @@ def export(
         raise ExportError(f"lenet5-int8.onnx loses {loss:.2f} points of test error.")
     to = Path(to)
     made = {name: exported for name, (_, exported) in models.items()}
-    whole_files(
-        {
-            **{to / name: _bytes_of(exported) for name, exported in made.items()},
-            **_test_data(made, mnist.test, to / "test_data"),
-        }
+    files = {to / name: _bytes_of(exported) for name, exported in made.items()}
+    sums = "".join(
+        f"{sha256(content).hexdigest()}  {path.name}\n" for path, content in files.items()
     )
+    files[to / "SHA256SUMS"] = sums.encode()
+    whole_files(files | _test_data(made, mnist.test, to / "test_data"))
     return report
 
 
