@@ -176,7 +176,7 @@ def test_a_worker_is_killed_and_then_the_driver(digits, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["classify", "--engine", "ray", "--out", str(out), str(tmp_path / "digits.npy")]
     code = (
-        "import sys; from lenet_keras import bulk; from lenet_keras.cli import main; "
+        "import sys; from lenet_keras.scale import bulk; from lenet_keras.cli import main; "
         "bulk.ARRAY_PICTURES = 500; sys.exit(main())"
     )
 

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
-from lenet_keras import TUTORIAL, build_lenet5, onnx_export, train
+from lenet_keras import TUTORIAL, build_lenet5, train
 from lenet_keras.data import Mnist, Split
 from lenet_keras.run import load_model
+from lenet_keras.ship import onnx_export
 from lenet_keras.ship.onnx_export import (
     ExportError,
     check,
