@@ -85,6 +85,12 @@ def main() -> None:
     by_keras = keras.ops.convert_to_numpy(keras.ops.softmax(logits))  # float32, as parity has it
     lenet5 = session((ROOT / "export/lenet5.onnx").read_bytes())
     (by_onnx,) = lenet5.run(["probabilities"], {"images": images})
+    int8 = onnx.load(ROOT / "export/lenet5-int8.onnx").graph.initializer
+    largest_weight = max(
+        int(abs(onnx.numpy_helper.to_array(weights).astype(int)).max())
+        for weights in int8
+        if weights.data_type == onnx.TensorProto.INT8
+    )
     filled = {
         "keras_off": f"{np.abs(by_keras - truth).max():.1e}",
         "onnx_off": f"{np.abs(by_onnx - truth).max():.1e}",
@@ -94,6 +100,9 @@ def main() -> None:
         "above": str(int((np.abs(by_onnx - by_keras).max(axis=1) > 1e-6).sum())),
         "mismatches": str(exact.label_mismatches),
         "digests": "\n".join(digests),
+        "largest_weight": str(largest_weight),
+        "largest_pair": f"{2 * 255 * largest_weight:,}",
+        "largest_int16": f"{np.iinfo(np.int16).max:,}",
         "seed": str(record["recipe"]["seed"]),
         "validation_error": f"{record['result']['best_validation_error']:.2f}",
         "epochs": str(record["epochs"]),

@@ -50,6 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast ones first: what trains, starts processes or opens a browser comes last."""
     slow = (
         "test_onnx_export",
+        "test_int8",
         "test_load",
         "test_hostile",
         "test_cli",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime import quantization
 
 from lenet_keras import TUTORIAL, build_lenet5, train
 from lenet_keras.data import Mnist, Split
@@ -167,6 +168,17 @@ def test_export_of_a_run(run, digits, tmp_path, monkeypatch):
     with pytest.raises(ExportError, match=r"lenet5-int8\.onnx loses"):
         export(run.folder, tmp_path / "to", digits)
     assert {path.name: path.read_bytes() for path in (tmp_path / "to").glob("*.onnx")} == files
+
+
+def test_export_refuses_weights_that_some_processors_cannot_add(run, digits, tmp_path, monkeypatch):
+    original = quantization.quantize_static
+    eight_bits = {"reduce_range": False}
+    monkeypatch.setattr(
+        quantization, "quantize_static", lambda *args, **how: original(*args, **how | eight_bits)
+    )
+    with pytest.raises(ExportError, match=r"lenet5-int8: .*conv1/kernel.* 64,770"):
+        export(run.folder, tmp_path / "to", digits)
+    assert not (tmp_path / "to").exists()
 
 
 def test_export_wants_the_data_of_the_run(run, digits, tmp_path):

@@ -73,6 +73,7 @@ N_CALIBRATION = 1_000  # training digits that show the quantizer how large the v
 # each is up to 1.8e-6 from what float64 gives (a test measures it).
 LARGEST_DIFFERENCE = 3e-6
 LARGEST_INT8_LOSS = 0.05  # points of test error
+LARGEST_PAIR = 2**15 - 1  # processors without VNNI add int8 products in pairs, in 16 bits
 
 
 class ExportError(LenetKerasError):
@@ -187,9 +188,10 @@ def _stamped(model: onnx.ModelProto, metadata: dict[str, str]) -> onnx.ModelProt
 def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelProto:
     """The same network with weights and feature maps in bytes.
 
-    Static quantisation (QDQ), each kernel with a scale of its own. The logits stay float32:
-    in bytes, two classes too often tie. What is quantised does not depend on the batch, so
-    every batch size gives the same bits.
+    Static quantization (QDQ), each kernel with a scale of its own. Weights go from
+    -64 to 64 only: then no processor has to clip a sum (LARGEST_PAIR), and all agree.
+    The logits stay float32: in bytes, two classes too often tie. What is quantized does not
+    depend on the batch, so every batch size gives the same bits.
 
     Args:
         lenet5: from ``lenet5_onnx``.
@@ -231,6 +233,7 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                reduce_range=True,  # 7 bits
                 op_types_to_quantize=["Conv", "Gemm"],
                 nodes_to_exclude=["logits"],
             )
@@ -265,7 +268,7 @@ SIGNATURES = {
 
 
 def check(model: onnx.ModelProto) -> None:
-    """Names, types, shapes, versions, onnx's full check and strict shape inference.
+    """Names, types, shapes, versions, onnx's full check, strict shape inference, int8 weights.
 
     Raises:
         ExportError: one of these is wrong.
@@ -293,6 +296,15 @@ def check(model: onnx.ModelProto) -> None:
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"{name}: onnx finds it invalid ({error}).") from None
+    for weights in model.graph.initializer:
+        if weights.data_type == TensorProto.INT8:
+            pair = 2 * 255 * int(abs(numpy_helper.to_array(weights).astype(int)).max())
+            if pair > LARGEST_PAIR:
+                raise ExportError(
+                    f"{name}: two products of a byte and {weights.name} can add up to {pair:,}, "
+                    f"but processors without VNNI clip at {LARGEST_PAIR:,}: quantize the weights "
+                    "with reduce_range=True."
+                )
 
 
 def session(model: onnx.ModelProto | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
