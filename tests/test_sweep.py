@@ -134,7 +134,7 @@ SOURCE = (
 
 
 @hypothesis.settings(
-    max_examples=int(os.environ.get("LENET_KERAS_FUZZ", "100")), deadline=1000, database=None
+    max_examples=int(os.environ.get("LENET_KERAS_FUZZ", "100")), deadline=60_000, database=None
 )
 @hypothesis.given(
     st.binary(max_size=200)
@@ -286,14 +286,13 @@ def test_a_trial_whose_process_died_is_not_forgotten(tmp_path, monkeypatch):
 
 
 @needs_ray
-def test_asha_stops_the_hopeless_early(tmp_path, capsys):
+def test_asha_stops_the_hopeless_early(tmp_path, monkeypatch):
     fields = "n_epochs = [9]\nlearning_rate = [0.1, 1e-9, 1e-9, 1e-9]\nseed = [1]\n"
     (tmp_path / "sweep.toml").write_text('scheduler = "asha"\n' + SMALL + fields)
     outcomes = sweep.sweep(tmp_path / "sweep.toml", tmp_path / "out")
     best, *others = outcomes
     assert best.status == "finished" and best.epochs == 9 and best.best_validation_error < 50
     assert any(each.status == "stopped" and each.epochs < 9 for each in others)
-    began = time.perf_counter()
-    again = sweep.sweep(tmp_path / "sweep.toml", tmp_path / "out")  # all is there already
-    assert time.perf_counter() - began < 5
+    monkeypatch.delattr(sweep, "_run_trials")  # all is there already
+    again = sweep.sweep(tmp_path / "sweep.toml", tmp_path / "out")
     assert [each.status for each in again] == [each.status for each in outcomes]
