@@ -13,9 +13,7 @@ from lenet_keras.data import Mnist, load_mnist
 
 hypothesis.settings.register_profile("lenet", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("lenet")
-expect.set_options(
-    timeout=120_000
-)  # a browser on a busy machine may be slow; it is not what is tested
+expect.set_options(timeout=120_000)  # a browser on a busy machine may be slow
 
 
 @pytest.fixture(scope="session")
