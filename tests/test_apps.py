@@ -21,6 +21,7 @@ import onnx
 import onnxruntime
 import pytest
 from PIL import Image
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect, sync_playwright
 
 from lenet_keras import DrawingPad
@@ -696,6 +697,107 @@ def test_offline_once_loaded(browser, dist):
         page.wait_for_selector("body[data-ready]")
         draw(page, 0)
         answer_is(page, 0)
+
+
+KEPT = """async () => {
+  const kept = {};
+  for (const name of await caches.keys()) {
+    const requests = await (await caches.open(name)).keys();
+    kept[name] = requests.map((request) => request.url).sort();
+  }
+  return kept;
+}"""
+FETCHED = "async (url) => { try { return (await fetch(url)).status } catch { return null } }"
+
+
+def copied(dist: Path, folder: Path) -> Path:
+    """The built page, for a test to change; as new files, which a browser asks about again."""
+    return shutil.copytree(dist, folder, copy_function=shutil.copy)
+
+
+def with_its_worker(page, url):
+    """Open the page at url, once for its worker to come, and once more to be under it."""
+    for _ in range(2):
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    assert page.evaluate("navigator.serviceWorker.controller !== null")
+
+
+def wait_until(page, promise, arg=None):
+    """Wait for a promise of true; to wait_for_function the promise itself would be true."""
+    for _ in range(300):
+        if page.evaluate(promise, arg):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"In half a minute never true: {promise}")
+
+
+def under(url: str, folder: Path) -> list[str]:
+    """The addresses of the page's files, as they are asked for."""
+    names = {path.name for path in folder.iterdir()} - {"index.html", "worker.js"}
+    return sorted([url, *(url + name for name in names)])
+
+
+def test_the_worker_keeps_the_pages_files_and_nothing_else(browser, dist, tmp_path):
+    copied(dist, tmp_path / "page")
+    (tmp_path / "page" / "notes").mkdir()
+    (tmp_path / "page" / "notes" / "app.js").write_text("// of another project, under this one")
+    (tmp_path / "secret.json").write_text("{}")
+    foreign = ["notes/app.js", "../secret.json", "?x=1", "app.js?x=1", "digit.onnx?x"]
+    with browser.new_context() as context:
+        page = context.new_page()
+        with served(tmp_path) as url:
+            with_its_worker(page, f"{url}page/")
+            assert [page.evaluate(FETCHED, each) for each in foreign] == [200] * len(foreign)
+            page.goto(f"{url}page/?x=1")
+            page.wait_for_selector("body[data-ready]")
+            page.goto(f"{url}page/")
+            page.wait_for_selector("body[data-ready]")
+            (kept,) = page.evaluate(KEPT).values()
+            assert kept == under(f"{url}page/", dist)
+        assert [page.evaluate(FETCHED, each) for each in foreign] == [None] * len(foreign)
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        draw(page, 0)
+        answer_is(page, 0)
+
+
+def test_a_new_build_takes_the_place_of_the_old(browser, dist, tmp_path):
+    folder = copied(dist, tmp_path / "dist")
+    theirs = ["lenet", "lenet-keras", "another project"]
+    with browser.new_context() as context:
+        page = context.new_page()
+        with served(folder) as url:
+            with_its_worker(page, url)
+            (old,) = page.evaluate(KEPT)
+            page.evaluate("(names) => Promise.all(names.map((n) => caches.open(n)))", theirs)
+            (folder / "icon.svg").rename(folder / "another.svg")
+            shutil.copy(EXPORT / "web/worker.js", folder)
+            subprocess.run(["node", EXPORT / "web/stamp.mjs"], cwd=tmp_path, check=True)
+            page.reload()
+            wait_until(page, "async (old) => !(await caches.has(old))", old)
+            kept = page.evaluate(KEPT)
+            assert [kept.pop(name) for name in theirs] == [[], [], []]
+            assert list(kept.values()) == [under(url, folder)]
+
+
+def test_the_worker_leaves_where_another_project_has_moved_in(browser, dist, tmp_path):
+    folder = copied(dist, tmp_path / "dist")
+    with browser.new_context() as context:
+        page = context.new_page()
+        with served(folder) as url:
+            with_its_worker(page, url)
+            page.evaluate("caches.open('theirs')")
+            shutil.rmtree(folder)
+            folder.mkdir()
+            (folder / "index.html").write_text("<title>Theirs</title>")
+            page.goto(url)
+            assert page.title() == "Theirs"
+            wait_until(page, "async () => (await caches.keys()).join() === 'theirs'")
+            assert page.evaluate("navigator.serviceWorker.getRegistrations()") == []
+        with pytest.raises(PlaywrightError, match="net::ERR_CONNECTION"):
+            page.goto(url)  # not our page in the place of theirs
 
 
 BROKEN = {
