@@ -22,7 +22,7 @@ const MOST_SCANS = 1000; // a progressive JPEG has a dozen
 
 const tooLarge = () => new Error("limit exceeded"); // as jpeg-js says
 
-/** A file's bytes. A pipe has no size to ask for, so it is read no further than it may go. */
+/** A file's bytes, never more than one over the limit: a pipe has no size to ask for first. */
 async function read(file) {
   const pieces = [];
   for await (const piece of createReadStream(file, { end: MOST_BYTES })) pieces.push(piece);
@@ -43,18 +43,18 @@ function decode(bytes) {
   return jpeg.decode(bytes, JPEG_LIMITS);
 }
 
-/** Throw where a PNG is too large or not what its header says: pngjs unpacks it, then looks. */
+/** Throw if a PNG is too large, or not what its header says; pngjs would unpack it first. */
 function checkPng(bytes) {
   const packed = [];
   for (let at = 8; at + 8 <= bytes.length; at += 12 + bytes.readUInt32BE(at)) {
     const kind = bytes.toString("latin1", at + 4, at + 8);
-    // it begins with its header, and has no other for pngjs to believe
+    // the header comes first and once; pngjs would believe a second one
     if ((kind === "IHDR") !== (at === 8)) throw new Error(`${kind} at ${at}`);
     if (kind === "IDAT") packed.push(bytes.subarray(at + 8, at + 8 + bytes.readUInt32BE(at)));
   }
   const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
   if (width * height > MOST_PIXELS || height > MOST_ROWS) throw tooLarge();
-  // Only of an interlaced one does pngjs unpack more than the header says. At most it holds 8 bytes
+  // Interlaced pictures are the ones that pngjs unpacks without a limit. They hold at most 8 bytes
   // a pixel, and in each of 7 passes 2 more a row.
   const most = (8 * width + 14) * height;
   if (bytes[28]) inflateSync(Buffer.concat(packed), { maxOutputLength: most });

@@ -1,11 +1,11 @@
 // Keeps a copy of the page, so that it works without a network. Online, the network comes first.
 //
-// A worker is asked about everything under its folder, and on localhost:8000 that is every project
-// ever served there. This one keeps the page's own files, by their digests, when it is installed,
-// and nothing later. It answers for their exact addresses alone: whatever else there is goes to the
-// network as if there were no worker, and so does any ?query, for the page itself asks none.
+// A worker is asked about everything below its folder, and on localhost:8000 that is every project
+// ever served there. So this one stores the page's own files when it is installed, checked against
+// their digests, and nothing after that. It answers for their exact addresses only. Everything else
+// goes to the network as if there were no worker; so does any ?query, since the page uses none.
 
-// stamp.mjs fills these in when the page is built; so a new page is a new worker, with a new cache
+// stamp.mjs fills in both after a build, so a new build is a new worker with a new cache.
 const VERSION = "";
 const FILES = {};
 
@@ -14,7 +14,7 @@ const OWN = `lenet-keras ${SCOPE} `; // a copy of the page in another folder has
 const CACHE = OWN + VERSION;
 const ADDRESSES = new Set(Object.keys(FILES).map((file) => new URL(file, SCOPE).href));
 
-/** Delete the page's caches, but for the one named; anybody else's stay. */
+/** Delete the page's own caches except the one named; other projects keep theirs. */
 async function drop(except) {
   const own = (await caches.keys()).filter((name) => name.startsWith(OWN) && name !== except);
   await Promise.all(own.map((name) => caches.delete(name)));
@@ -37,7 +37,7 @@ async function answer(request) {
   }
 }
 
-/** Where the server has this file no more, another project lives there now: go, copies and all. */
+/** If the server no longer has this file, another project lives there: leave, copies and all. */
 async function leaveIfReplaced() {
   const { ok, status, headers } = await fetch(self.location.href, { cache: "no-store" });
   const page = ok && headers.get("content-type")?.includes("html"); // given for any address
@@ -53,7 +53,7 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => event.waitUntil(drop(CACHE)));
 self.addEventListener("fetch", (event) => {
   const { method, mode, url } = event.request;
-  if (mode === "navigate") event.waitUntil(leaveIfReplaced().catch(() => {})); // without a network
+  if (mode === "navigate") event.waitUntil(leaveIfReplaced().catch(() => {})); // offline: stay
   const address = url.split("#")[0];
   if (method === "GET" && ADDRESSES.has(address)) event.respondWith(answer(event.request));
 });
