@@ -8,9 +8,11 @@ import http.server
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ import onnx
 import onnxruntime
 import pytest
 from PIL import Image
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect, sync_playwright
 
 from lenet_keras import DrawingPad
@@ -86,6 +89,43 @@ def asked(app, *files):
     return done, dict(line.split("\t") for line in done.stdout.splitlines())
 
 
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks, each a name and what is in it."""
+    whole = b"\x89PNG\r\n\x1a\n"
+    for name, content in (*chunks, (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(name + content))
+        whole += struct.pack(">I", len(content)) + name + content + check
+    return whole
+
+
+def header(
+    width: int, height: int, depth: int = 8, interlaced: bool = False
+) -> tuple[bytes, bytes]:
+    """A PNG's first chunk, of a grey picture."""
+    return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, interlaced)
+
+
+def zeros(n: int) -> tuple[bytes, bytes]:
+    """A PNG's chunk of pixels: n bytes of zero, packed."""
+    pack = zlib.compressobj()
+    pieces = [pack.compress(bytes(min(1 << 24, n - at))) for at in range(0, n, 1 << 24)]
+    return b"IDAT", b"".join([*pieces, pack.flush()])
+
+
+def interlaced(picture: np.ndarray) -> bytes:
+    """As Adam7 goes: seven coarse pictures of it, each finer. Pillow writes none."""
+    passes = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2),
+              (1, 2, 0, 1))  # fmt: skip
+    rows = [
+        b"\0" + row.tobytes()
+        for top, down, left, across in passes
+        for row in picture[top::down, left::across]
+    ]
+    height, width = picture.shape
+    pixels = zlib.compress(b"".join(rows))
+    return png(header(width, height, interlaced=True), (b"IDAT", pixels))
+
+
 @pytest.mark.parametrize("app", ["python", "node"])
 def test_a_thousand_digits(app, pictures, expected):
     files = sorted(map(str, pictures.iterdir()))
@@ -104,6 +144,7 @@ def test_pictures_of_any_kind(app, test_digits, expected, tmp_path):
     faint = 50_000 - 100 * np.asarray(large).astype(np.uint16)  # clipped to a byte it is blank
     Image.fromarray(faint).save(tmp_path / "16 bits.png")
     large.convert("RGB").save(tmp_path / "colour.jpg")
+    (tmp_path / "interlaced.png").write_bytes(interlaced(np.asarray(digit.resize((77, 75)))))
     digit.resize((4500, 4500)).save(tmp_path / "huge.png")
     digit.resize((8064, 6048)).convert("RGB").save(tmp_path / "as phones take them.jpg")
     as_the_camera_was_held = {
@@ -121,7 +162,7 @@ def test_pictures_of_any_kind(app, test_digits, expected, tmp_path):
     done, answers = asked(app, *tmp_path.iterdir())
     assert done.returncode == 0, done.stderr
     assert answers.pop(str(tmp_path / "blank.png")) == "blank"
-    assert len(answers) == 14
+    assert len(answers) == 15
     assert {answer.split()[0] for answer in answers.values()} == {"7"}, answers
     turned = {float(answers[str(tmp_path / f"turned {i}.jpg")].split()[1]) for i in range(1, 9)}
     assert max(turned) - min(turned) < 0.02  # JPEG's blocks are turned as well
@@ -144,6 +185,59 @@ def test_a_file_that_cannot_be_read_gets_a_sentence(app, pictures, expected, tmp
     for complaint, file, why in zip(complaints, [*files, tmp_path], whys, strict=True):
         said = complaint.removeprefix(f"{file} cannot be read: ").lower()
         assert said.endswith(".") and why in said.replace("directory", "folder"), complaint
+
+
+LARGE, DAMAGED = "it is too large", "it is no PNG or JPEG picture, or a damaged one"
+
+
+@pytest.fixture
+def bombs(tmp_path):
+    """Small files that would take minutes, or gigabytes, and what is to be said of each."""
+    pngs = {
+        "vast": (LARGE, png(header(30_000, 30_000, 1), zeros(30_000 * 3_751))),
+        "thin": (LARGE, png(header(1, 39_999_999), zeros(2 * 39_999_999))),
+        "lying": (DAMAGED, png(header(10, 10, interlaced=True), zeros(1 << 29))),
+        "two headers": (DAMAGED, png(header(10, 10), header(30_000, 30_000), zeros(1 << 20))),
+        "no width": (DAMAGED, png(header(0, 10), zeros(10))),
+    }
+    Image.new("L", (16, 16)).save(tmp_path / "good.jpg", progressive=True)
+    good = (tmp_path / "good.jpg").read_bytes()
+    size, scans = good.index(b"\xff\xc2") + 5, good.index(b"\xff\xda")
+    jpegs = {
+        "large": (LARGE, good[:size] + struct.pack(">HH", 7_100, 7_100) + good[size + 4 :]),
+        "scans": (DAMAGED, good[:scans] + 500 * good[scans:-2] + b"\xff\xd9"),
+    }
+    whys = {}
+    for ending, pictures in (("png", pngs), ("jpg", jpegs)):
+        for name, (why, content) in pictures.items():
+            assert len(content) < 600_000
+            whys[tmp_path / f"{name}.{ending}"] = why
+            (tmp_path / f"{name}.{ending}").write_bytes(content)
+    with open(tmp_path / "long.png", "wb") as file:
+        file.truncate(1 << 30)
+    return whys | {tmp_path / "long.png": LARGE}
+
+
+# From a process of its own: a child's peak begins with that of the process that started it.
+PEAK = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+def test_node_refuses_a_bomb_by_what_it_says_of_itself(pictures, expected, bombs):
+    command = [*command_of("node"), *map(str, bombs), str(pictures / "0000.png")]
+    command = [sys.executable, "-c", PEAK, *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    answer, peak = done.stdout.splitlines()
+    assert answer.split("\t")[1][0] == str(expected[0])  # the rest go on
+    for complaint, (file, why) in zip(done.stderr.splitlines(), bombs.items(), strict=True):
+        assert complaint.startswith(f"{file} cannot be read: {why}") and complaint.endswith(".")
+    kib = int(peak) // (1024 if sys.platform == "darwin" else 1)
+    assert kib < 400 * 1024  # 90 MiB without any picture, 280 for a file that is too long
 
 
 @pytest.mark.parametrize("app", ["node", "web"])
@@ -603,6 +697,107 @@ def test_offline_once_loaded(browser, dist):
         page.wait_for_selector("body[data-ready]")
         draw(page, 0)
         answer_is(page, 0)
+
+
+KEPT = """async () => {
+  const kept = {};
+  for (const name of await caches.keys()) {
+    const requests = await (await caches.open(name)).keys();
+    kept[name] = requests.map((request) => request.url).sort();
+  }
+  return kept;
+}"""
+FETCHED = "async (url) => { try { return (await fetch(url)).status } catch { return null } }"
+
+
+def copied(dist: Path, folder: Path) -> Path:
+    """The built page, for a test to change; as new files, which a browser asks about again."""
+    return shutil.copytree(dist, folder, copy_function=shutil.copy)
+
+
+def with_its_worker(page, url):
+    """Open the page at url, once for its worker to come, and once more to be under it."""
+    for _ in range(2):
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    assert page.evaluate("navigator.serviceWorker.controller !== null")
+
+
+def wait_until(page, promise, arg=None):
+    """Wait for a promise of true; to wait_for_function the promise itself would be true."""
+    for _ in range(300):
+        if page.evaluate(promise, arg):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"In half a minute never true: {promise}")
+
+
+def under(url: str, folder: Path) -> list[str]:
+    """The addresses of the page's files, as they are asked for."""
+    names = {path.name for path in folder.iterdir()} - {"index.html", "worker.js"}
+    return sorted([url, *(url + name for name in names)])
+
+
+def test_the_worker_keeps_the_pages_files_and_nothing_else(browser, dist, tmp_path):
+    copied(dist, tmp_path / "page")
+    (tmp_path / "page" / "notes").mkdir()
+    (tmp_path / "page" / "notes" / "app.js").write_text("// of another project, under this one")
+    (tmp_path / "secret.json").write_text("{}")
+    foreign = ["notes/app.js", "../secret.json", "?x=1", "app.js?x=1", "digit.onnx?x"]
+    with browser.new_context() as context:
+        page = context.new_page()
+        with served(tmp_path) as url:
+            with_its_worker(page, f"{url}page/")
+            assert [page.evaluate(FETCHED, each) for each in foreign] == [200] * len(foreign)
+            page.goto(f"{url}page/?x=1")
+            page.wait_for_selector("body[data-ready]")
+            page.goto(f"{url}page/")
+            page.wait_for_selector("body[data-ready]")
+            (kept,) = page.evaluate(KEPT).values()
+            assert kept == under(f"{url}page/", dist)
+        assert [page.evaluate(FETCHED, each) for each in foreign] == [None] * len(foreign)
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        draw(page, 0)
+        answer_is(page, 0)
+
+
+def test_a_new_build_takes_the_place_of_the_old(browser, dist, tmp_path):
+    folder = copied(dist, tmp_path / "dist")
+    theirs = ["lenet", "lenet-keras", "another project"]
+    with browser.new_context() as context:
+        page = context.new_page()
+        with served(folder) as url:
+            with_its_worker(page, url)
+            (old,) = page.evaluate(KEPT)
+            page.evaluate("(names) => Promise.all(names.map((n) => caches.open(n)))", theirs)
+            (folder / "icon.svg").rename(folder / "another.svg")
+            shutil.copy(EXPORT / "web/worker.js", folder)
+            subprocess.run(["node", EXPORT / "web/stamp.mjs"], cwd=tmp_path, check=True)
+            page.reload()
+            wait_until(page, "async (old) => !(await caches.has(old))", old)
+            kept = page.evaluate(KEPT)
+            assert [kept.pop(name) for name in theirs] == [[], [], []]
+            assert list(kept.values()) == [under(url, folder)]
+
+
+def test_the_worker_leaves_where_another_project_has_moved_in(browser, dist, tmp_path):
+    folder = copied(dist, tmp_path / "dist")
+    with browser.new_context() as context:
+        page = context.new_page()
+        with served(folder) as url:
+            with_its_worker(page, url)
+            page.evaluate("caches.open('theirs')")
+            shutil.rmtree(folder)
+            folder.mkdir()
+            (folder / "index.html").write_text("<title>Theirs</title>")
+            page.goto(url)
+            assert page.title() == "Theirs"
+            wait_until(page, "async () => (await caches.keys()).join() === 'theirs'")
+            assert page.evaluate("navigator.serviceWorker.getRegistrations()") == []
+        with pytest.raises(PlaywrightError, match="net::ERR_CONNECTION"):
+            page.goto(url)  # not our page in the place of theirs
 
 
 BROKEN = {

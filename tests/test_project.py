@@ -174,6 +174,25 @@ def test_the_workflow_tests_every_python_that_is_supported():
     assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == supported
 
 
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_pins_its_actions_and_may_at_most_read(path):
+    """A tag can be moved to other code; a commit cannot. What a job needs more, it says itself."""
+    text = path.read_text()
+    workflow = yaml.safe_load(text)
+    assert set(workflow["permissions"].values()) <= {"read"}
+    jobs = workflow["jobs"].values()
+    used = [step["uses"] for job in jobs for step in job.get("steps", ()) if "uses" in step]
+    used += [job["uses"] for job in jobs if "uses" in job]
+    others = [action for action in used if not action.startswith("./")]
+    assert others
+    for action in others:
+        assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}", action), action
+        assert re.search(rf"{action} # v\d+\.\d+\.\d+$", text, re.M), action  # for people
+
+
 def test_the_readmes_numbers_are_the_committed_runs():
     readme = (ROOT / "README.md").read_text()
     record = json.loads((ROOT / "results/tutorial/run.json").read_text())
