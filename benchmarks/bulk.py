@@ -1,8 +1,8 @@
 """A million pictures through digit.onnx: on Ray, in one process, and what onnxruntime can do.
 
-    LENET_KERAS_DATA=... python benchmarks/bulk.py [pictures]
+    LENET_KERAS_DATA=... python benchmarks/bulk.py [pictures] > benchmarks/results/bulk.md
 
-Prints a table. The pictures are MNIST's 70,000 digits, each time shifted anew by up to 3 pixels.
+The pictures are MNIST's 70,000 digits, each time shifted anew by up to 3 pixels.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import os
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from processor import measured_on
 from pyarrow import parquet
+from speed import seconds
+from table import header, row
 
 from lenet_keras import Classifier, load_mnist
 from lenet_keras.scale.bulk import classify_in_bulk
@@ -27,8 +30,13 @@ A_FILE = 50_000
 
 
 def make(folder: Path, n: int) -> np.ndarray:
-    """Write the pictures into files of 50,000, and return what they are."""
-    mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
+    """Write n pictures into files of 50,000.
+
+    Returns:
+        What they are, int64 [n].
+    """
+    folder.mkdir()
+    mnist = load_mnist("mnist")
     images = np.concatenate([split.images for split in (mnist.train, mnist.valid, mnist.test)])
     labels = np.concatenate([split.labels for split in (mnist.train, mnist.valid, mnist.test)])
     room = np.pad(images, ((0, 0), (3, 3), (3, 3)))
@@ -43,15 +51,20 @@ def make(folder: Path, n: int) -> np.ndarray:
     return np.concatenate(written)
 
 
-class Peak(threading.Thread):
-    """The largest resident memory of any one process of this user's that works on the pictures."""
+def read_all(session: onnxruntime.InferenceSession, images: np.ndarray) -> None:
+    """As an app would without lenet-keras, 500 pictures at a time."""
+    outputs = ["probabilities", "label", "normalized", "has_ink"]
+    for i in range(0, len(images), 500):
+        session.run(outputs, {"image": images[i : i + 500]})
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.mib = {"worker": 0.0, "driver": 0.0}
 
-    def run(self) -> None:
-        while True:
+@contextmanager
+def peaks() -> Iterator[dict[str, float]]:
+    """The most memory that any worker of Ray's, and this process, had meanwhile, in MiB."""
+    most, ended = {"worker": 0.0, "driver": 0.0}, threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.5):
             for path in Path("/proc").glob("[0-9]*"):
                 try:
                     command = (path / "cmdline").read_bytes()
@@ -59,55 +72,54 @@ class Peak(threading.Thread):
                     if kind == "worker" or path.name == str(os.getpid()):
                         status = (path / "status").read_text()
                         kib = int(status.split("VmRSS:")[1].split()[0])
-                        self.mib[kind] = max(self.mib[kind], kib / 1024)
-                except (OSError, IndexError):
+                        most[kind] = max(most[kind], kib / 1024)
+                except (OSError, IndexError):  # it has just ended
                     continue
-            time.sleep(0.5)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield most
+    finally:
+        ended.set()
+        thread.join()
+
+
+def labels_in(folder: Path) -> np.ndarray:
+    """The answers, in the order of the pictures."""
+    files = sorted(folder.glob("part-*.parquet"))
+    return np.concatenate([parquet.ParquetFile(file).read()["label"].to_numpy() for file in files])
 
 
 def main(n: int = 1_000_000) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "in").mkdir()
-        truth = make(Path(folder) / "in", n)
-        some = np.load(Path(folder) / "in" / f"{0:09d}.npy")
-        rows = []
-
-        def timed(what: str, count: int, work: Callable[[], object]) -> None:
-            began = time.perf_counter()
-            work()
-            rows.append((what, count, time.perf_counter() - began))
-
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        many, few = folder / "many", folder / "few"
+        truth = make(many, n)
+        some = np.load(many / f"{0:09d}.npy")
+        few.mkdir()
+        np.save(few / "0.npy", some[:500])
         session = onnxruntime.InferenceSession(DIGIT, providers=["CPUExecutionProvider"])
-        outputs = ["probabilities", "label", "normalized", "has_ink"]
-
-        def bare() -> None:
-            for i in range(0, len(some), 500):
-                session.run(outputs, {"image": some[i : i + 500]})
-
-        timed("onnxruntime alone, every core, arrays in memory", len(some), bare)
+        alone = seconds(lambda: read_all(session, some))
         classifier = Classifier()
-        timed("Classifier, one process", len(some), lambda: list(classifier(some)))
-        (Path(folder) / "few").mkdir()
-        np.save(Path(folder) / "few" / "0.npy", some[:500])
-        few, answers = [f"{folder}/few"], Path(folder) / "few_out"
-        timed("--engine ray, its start", 500, lambda: classify_in_bulk(few, answers))
-        peak = Peak()
-        peak.start()
-        out = Path(folder) / "out"
-        timed("--engine ray, files to files", n, lambda: classify_in_bulk([f"{folder}/in"], out))
-        files = sorted(out.glob("part-*.parquet"))
-        labels = np.concatenate(
-            [parquet.ParquetFile(file).read()["label"].to_numpy() for file in files]
-        )
-        print(
-            f"{os.cpu_count()} cores.\n\n| | pictures | s | pictures/s |\n| --- | --- | --- | --- |"
-        )
-        for what, count, seconds in rows:
-            print(f"| {what} | {count:,} | {seconds:.1f} | {count / seconds:,.0f} |")
-        print(
-            f"\nOf {len(labels):,} answers {100 * np.mean(labels != truth):.2f} % are wrong. "
-            f"Largest worker: {peak.mib['worker']:.0f} MiB; driver: {peak.mib['driver']:.0f} MiB."
-        )
+        one_process = seconds(lambda: list(classifier(some)))
+        start = seconds(lambda: classify_in_bulk([few], folder / "few-answers"))
+        with peaks() as mib:
+            on_ray = seconds(lambda: classify_in_bulk([many], folder / "answers"))
+        wrong = np.mean(labels_in(folder / "answers") != truth)
+    print(f"{measured_on()}\n")
+    print(header("", "pictures", "s", "pictures/s"))
+    for what, count, time in (
+        ("onnxruntime alone, every core, arrays in memory", len(some), alone),
+        ("Classifier, one process", len(some), one_process),
+        ("--engine ray, its start", 500, start),
+        ("--engine ray, files to files", n, on_ray),
+    ):
+        print(row(what, f"{count:,}", f"{time:.1f}", f"{count / time:,.0f}"))
+    print(
+        f"\nOf {n:,} answers {100 * wrong:.2f} % are wrong. "
+        f"Largest worker: {mib['worker']:.0f} MiB; driver: {mib['driver']:.0f} MiB."
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast one digit is read: the ONNX files beside Keras and PyTorch, in one run.
 
-    LENET_KERAS_DATA=... python benchmarks/inference.py
+    LENET_KERAS_DATA=... python benchmarks/inference.py > benchmarks/results/inference.md
 
 One thread each, one picture at a time, in alternating turns; the median of all. PyTorch takes
 part where it is installed. Cold starts are whole processes.
@@ -9,46 +9,48 @@ part where it is installed. Cold starts are whole processes.
 from __future__ import annotations
 
 import importlib.util
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import onnx
-import onnxruntime
+import tensorflow as tf
 from PIL import Image
+from processor import measured_on
+from speed import seconds
+from table import header, row
 
 from lenet_keras import load_mnist
+from lenet_keras.run import load_model
+from lenet_keras.ship.onnx_export import session
 
 ROOT = Path(__file__).parent.parent
 EXPORT = ROOT / "export"
+FILES = ("lenet5.onnx", "lenet5-int8.onnx", "digit.onnx")
 TURNS = 5
+APP = str(EXPORT / "python" / "classify.py")
 CLASSIFIER = "import sys, lenet_keras; print(lenet_keras.Classifier()(sys.argv[1]).label)"
 
 
+def of_file(name: str, picture: np.ndarray) -> Callable[[], object]:
+    run = session((EXPORT / name).read_bytes(), threads=1)
+    feed = {run.get_inputs()[0].name: picture}
+    return lambda: run.run(["label"], feed)
+
+
 def peers(image: np.ndarray) -> dict[str, Callable[[], object]]:
-    """Each reads one digit when called."""
-    import tensorflow as tf
-
-    from lenet_keras.training import load_model
-
+    """Each reads one digit, uint8 [1, 28, 28], when called."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     large = np.kron(image, np.ones((1, 10, 10), np.uint8))
-
-    def of_file(name: str, picture: np.ndarray) -> Callable[[], object]:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(EXPORT / name, options)
-        feed = {session.get_inputs()[0].name: picture}
-        return lambda: session.run(["label"], feed)
-
     model = load_model(ROOT / "results" / "tutorial")
     found = {
         "lenet5.onnx": of_file("lenet5.onnx", image),
@@ -66,14 +68,10 @@ def peers(image: np.ndarray) -> dict[str, Callable[[], object]]:
 def torch_peer(model: keras.Model, image: np.ndarray) -> Callable[[], object]:
     """The same weights in PyTorch."""
     import torch
-    from torch import nn
+    from torch_epoch import lenet5
 
     torch.set_num_threads(1)
-    twin = nn.Sequential(
-        *(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Tanh()),
-        *(nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Tanh()),
-        *(nn.Flatten(), nn.Linear(800, 500), nn.Tanh(), nn.Linear(500, 10)),
-    ).eval()
+    twin = lenet5().eval()
     layers = [twin[i] for i in (0, 3, 7, 9)]
     for layer, name in zip(layers, ("conv1", "conv2", "hidden", "logits")):
         kernel, bias = model.get_layer(name).get_weights()
@@ -91,73 +89,78 @@ def torch_peer(model: keras.Model, image: np.ndarray) -> Callable[[], object]:
     return read
 
 
-def microseconds(read: Callable[[], object], seconds: float = 0.5) -> list[float]:
-    """Times of single calls, for about half a second after warming up."""
+def microseconds(read: Callable[[], object]) -> list[float]:
+    """Times of single calls, for half a second after warming up."""
     for _ in range(5):
         read()
     times, began = [], time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        start = time.perf_counter()
-        read()
-        times.append(1e6 * (time.perf_counter() - start))
+    while time.perf_counter() - began < 0.5:
+        times.append(1e6 * seconds(read))
     return times
 
 
-def cold_starts(image: np.ndarray) -> dict[str, float]:
-    """Seconds from a shell's command to the end of a process that reads one picture."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder, "digit.png"))
-        Image.fromarray(image[0]).save(file)
-        command = str(Path(sys.executable).with_name("lenet-keras"))
-        commands = {
-            "onnxruntime alone (export/python/classify.py)": [
-                sys.executable,
-                str(EXPORT / "python/classify.py"),
-                file,
-            ],
-            "lenet_keras.Classifier": [sys.executable, "-c", CLASSIFIER, file],
-            "lenet-keras classify": [command, "classify", file],
-            "importing Keras, for comparison": [sys.executable, "-c", "import keras"],
-        }
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(TURNS):
-            for name, words in commands.items():
-                began = time.perf_counter()
-                subprocess.run(words, capture_output=True, check=True)
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def main() -> None:
-    image = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test.images[:1]
-    print("| file | nodes | bytes |\n| --- | --- | --- |")
-    sizes = {}
-    for name in ("lenet5.onnx", "lenet5-int8.onnx", "digit.onnx"):
-        sizes[name] = (EXPORT / name).stat().st_size
-        print(f"| {name} | {len(onnx.load(EXPORT / name).graph.node)} | {sizes[name]:,} |")
-
+def warm(image: np.ndarray) -> dict[str, float]:
+    """The median microseconds in which each peer reads a picture."""
     everyone = peers(image)
-    times: dict[str, list[float]] = {name: [] for name in everyone}
+    times: dict[str, list[float]] = defaultdict(list)
     for turn in range(TURNS):
         for name in list(everyone)[:: 1 if turn % 2 == 0 else -1]:
             times[name] += microseconds(everyone[name])
-    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {name: statistics.median(times[name]) for name in everyone}
+
+
+def cold(image: np.ndarray) -> dict[str, float]:
+    """The median seconds from a shell's command to the end of a process that reads a picture."""
+    python, command = sys.executable, str(Path(sys.executable).with_name("lenet-keras"))
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder, "digit.png"))
+        Image.fromarray(image[0]).save(file)
+        commands = {
+            "onnxruntime alone (export/python/classify.py)": [python, APP, file],
+            "lenet_keras.Classifier": [python, "-c", CLASSIFIER, file],
+            "lenet-keras classify": [command, "classify", file],
+            "lenet-keras classify -": [command, "classify", "-"],
+            "importing Keras, for comparison": [python, "-c", "import keras"],
+        }
+        times: dict[str, list[float]] = defaultdict(list)
+        for _ in range(TURNS):
+            for name, words in commands.items():
+                times[name].append(seconds(partial(run, words, standard_input=file)))
+    return {name: statistics.median(times[name]) for name in commands}
+
+
+def run(command: list[str], standard_input: str) -> None:
+    with open(standard_input, "rb") as file:
+        subprocess.run(command, stdin=file, capture_output=True, check=True)
+
+
+def main() -> None:
+    image = load_mnist("mnist").test.images[:1]
+    print(f"{measured_on()}\n")
+    sizes = {name: (EXPORT / name).stat().st_size for name in FILES}
+    print(header("file", "nodes", "bytes"))
+    for name, size in sizes.items():
+        print(row(name, len(onnx.load(EXPORT / name).graph.node), f"{size:,}"))
+
+    medians = warm(image)
     first = medians["lenet5.onnx"]
-    print("\n| one digit, one thread | microseconds | of lenet5.onnx |\n| --- | --- | --- |")
+    print()
+    print(header("one digit, one thread", "microseconds", "of lenet5.onnx"))
     for name, median in medians.items():
-        print(f"| {name} | {median:,.0f} | {median / first:.2f} |")
+        print(row(name, f"{median:,.0f}", f"{median / first:.2f}"))
     if "PyTorch, eager" not in medians:
         print("\nPyTorch is not installed and did not take part.")
 
-    print("\n| from a cold shell | seconds |\n| --- | --- |")
-    colds = cold_starts(image)
-    for name, seconds in colds.items():
-        print(f"| {name} | {seconds:.2f} |")
+    colds = cold(image)
+    print()
+    print(header("from a cold shell", "seconds"))
+    for name, median in colds.items():
+        print(row(name, f"{median:.2f}"))
     print(
         f"\nint8 takes {100 * sizes['lenet5-int8.onnx'] / sizes['lenet5.onnx']:.1f} % of "
         f"float32's bytes (30 are allowed) and "
         f"{100 * medians['lenet5-int8.onnx'] / first:.0f} % of its time (70 are allowed).\n"
-        f"`lenet-keras classify` answers in {colds['lenet-keras classify']:.2f} s "
+        f"`lenet-keras classify -` answers in {colds['lenet-keras classify -']:.2f} s "
         "(0.5 are allowed)."
     )
 

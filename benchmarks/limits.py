@@ -7,11 +7,11 @@ It knows ten digits and nothing else: what has ink is called one of them.
 
 from __future__ import annotations
 
-import os
 import string
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from table import header, row
 
 from lenet_keras import Classifier, load_mnist
 
@@ -39,12 +39,13 @@ def one_with_flag(share: float) -> np.ndarray:
 
 
 def main() -> None:
-    digits = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test.images
+    digits = load_mnist("mnist").test.images
     pairs = np.concatenate([digits[:1000], digits[1000:2000]], axis=2)
     noise = np.random.default_rng(2026).integers(0, 256, (200, 28, 28), np.uint8)
     classifier = Classifier()
-    print("| picture | how many | taken for a digit | median of how sure | over 90 % sure |")
-    print("| --- | --- | --- | --- | --- |")
+    print(
+        header("picture", "how many", "taken for a digit", "median of how sure", "over 90 % sure")
+    )
     for name, pictures in {
         "single digits, for comparison": digits[:1000],
         "two digits side by side": pairs,
@@ -53,15 +54,15 @@ def main() -> None:
     }.items():
         answers = classifier(pictures)
         sure = np.array([answer.probability for answer in answers if answer.has_ink])
-        how_sure = "| – | – |"
+        how_sure = ["–", "–"]
         if len(sure):
-            how_sure = f"| {100 * np.median(sure):.1f} % | {100 * np.mean(sure > 0.9):.0f} % |"
-        print(f"| {name} | {len(answers):,} | {len(sure):,} {how_sure}")
+            how_sure = [f"{100 * np.median(sure):.1f} %", f"{100 * np.mean(sure > 0.9):.0f} %"]
+        print(row(name, f"{len(answers):,}", f"{len(sure):,}", *how_sure))
     shares = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
     ones = classifier([one_with_flag(share) for share in shares])
-    print("\n| a 1, its flag of its height |", " | ".join(f"{share:.0%}" for share in shares), "|")
-    print("| --- |" + " --- |" * len(shares))
-    print("| is read as |", " | ".join(f"{a.label} ({a.probability:.0%})" for a in ones), "|")
+    print()
+    print(header("a 1, its flag of its height", *(f"{share:.0%}" for share in shares)))
+    print(row("is read as", *(f"{one.label} ({one.probability:.0%})" for one in ones)))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,16 @@ changes in the first table; ends with 1 if one costs more.
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx.utils
 import onnxruntime
 from PIL import Image, ImageFilter
+from table import header, row
 
 from lenet_keras import load_mnist
 from lenet_keras.data import Split
@@ -40,14 +41,15 @@ def inverted(digit: Picture, rng: np.random.Generator) -> Picture:
     return 255 - digit
 
 
-def enlarged(times: int, how: Image.Resampling = BICUBIC) -> Change:
-    size = (28 * times, 28 * times)
-    return lambda digit, rng: np.asarray(Image.fromarray(digit).resize(size, how))
+def enlarged(
+    digit: Picture, rng: np.random.Generator, times: int, how: Image.Resampling = BICUBIC
+) -> Picture:
+    return np.asarray(Image.fromarray(digit).resize((28 * times, 28 * times), how))
 
 
-def padded(most: int) -> Change:
+def padded(digit: Picture, rng: np.random.Generator, most: int) -> Picture:
     """Paper around the digit, on every side as much as chance wants."""
-    return lambda digit, rng: np.pad(digit, rng.integers(0, most + 1, (2, 2)))
+    return np.pad(digit, rng.integers(0, most + 1, (2, 2)))
 
 
 def shifted(digit: Picture, rng: np.random.Generator) -> Picture:
@@ -58,71 +60,59 @@ def shifted(digit: Picture, rng: np.random.Generator) -> Picture:
     return np.roll(digit, (down, right), (0, 1))
 
 
-def on_grey(sign: int, noise: float = 0, contrast: int = 50) -> Change:
-    """Paper of grey 60 to 200, ink darker (-1) or lighter (+1) by at least `contrast`."""
-
-    def change(digit: Picture, rng: np.random.Generator) -> Picture:
-        paper = rng.integers(60, 201)
-        ink = (
-            rng.integers(0, paper - contrast + 1)
-            if sign < 0
-            else rng.integers(paper + contrast, 256)
-        )
-        grey = paper + (ink - paper) * (digit / 255.0)
-        return np.clip(np.rint(grey + rng.normal(0, noise, digit.shape)), 0, 255).astype(np.uint8)
-
-    return change
+def darker(digit: Picture, rng: np.random.Generator, noise: float = 0) -> Picture:
+    """Paper of gray 60 to 200, ink darker by at least 50."""
+    paper = rng.integers(60, 201)
+    return inked(digit, rng, paper, rng.integers(0, paper - 49), noise)
 
 
-def as_jpeg(quality: int) -> Change:
-    def change(digit: Picture, rng: np.random.Generator) -> Picture:
-        file = io.BytesIO()
-        Image.fromarray(digit).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file))
-
-    return change
+def lighter(digit: Picture, rng: np.random.Generator, noise: float = 0) -> Picture:
+    """Paper of gray 60 to 200, ink lighter by at least 50."""
+    paper = rng.integers(60, 201)
+    return inked(digit, rng, paper, rng.integers(paper + 50, 256), noise)
 
 
-def turned(degrees: float) -> Change:
-    def change(digit: Picture, rng: np.random.Generator) -> Picture:
-        large = Image.fromarray(digit).resize((140, 140), BICUBIC)
-        angle = degrees * rng.choice((-1, 1))
-        return np.asarray(large.rotate(angle, BICUBIC, expand=True))
-
-    return change
+def inked(digit: Picture, rng: np.random.Generator, paper: int, ink: int, noise: float) -> Picture:
+    gray = paper + (ink - paper) * (digit / 255.0)
+    return np.clip(np.rint(gray + rng.normal(0, noise, digit.shape)), 0, 255).astype(np.uint8)
 
 
-def blurred(radius: float) -> Change:
-    def change(digit: Picture, rng: np.random.Generator) -> Picture:
-        large = Image.fromarray(digit).resize((140, 140), BICUBIC)
-        return np.asarray(large.filter(ImageFilter.GaussianBlur(5 * radius)))
-
-    return change
+def as_jpeg(digit: Picture, rng: np.random.Generator, quality: int) -> Picture:
+    file = io.BytesIO()
+    Image.fromarray(digit).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
 
 
-def thinned(steps: int) -> Change:
+def large(digit: Picture) -> Image.Image:
+    """Five times as large, for changes finer than a pixel."""
+    return Image.fromarray(digit).resize((140, 140), BICUBIC)
+
+
+def turned(digit: Picture, rng: np.random.Generator, degrees: float) -> Picture:
+    angle = degrees * rng.choice((-1, 1))
+    return np.asarray(large(digit).rotate(angle, BICUBIC, expand=True))
+
+
+def blurred(digit: Picture, rng: np.random.Generator, radius: float) -> Picture:
+    return np.asarray(large(digit).filter(ImageFilter.GaussianBlur(5 * radius)))
+
+
+def thinned(digit: Picture, rng: np.random.Generator, steps: int) -> Picture:
     """Strokes lose `steps` fifths of a pixel of 28 on either side, as under a thinner pen."""
-
-    def change(digit: Picture, rng: np.random.Generator) -> Picture:
-        large = Image.fromarray(digit).resize((140, 140), BICUBIC)
-        return np.asarray(large.filter(ImageFilter.MinFilter(2 * steps + 1)))
-
-    return change
+    return np.asarray(large(digit).filter(ImageFilter.MinFilter(2 * steps + 1)))
 
 
-def hidden(side: int) -> Change:
+def covered(digit: Picture, rng: np.random.Generator, side: int) -> Picture:
     """A square of paper, `side` pixels of 28, laid on the middle 20x20 where chance wants."""
-
-    def change(digit: Picture, rng: np.random.Generator) -> Picture:
-        digit = digit.copy()
-        top, left = rng.integers(4, 24 - side + 1, 2)
-        digit[top : top + side, left : left + side] = 0
-        return digit
-
-    return change
+    digit = digit.copy()
+    top, left = rng.integers(4, 24 - side + 1, 2)
+    digit[top : top + side, left : left + side] = 0
+    return digit
 
 
 def then(*changes: Change) -> Change:
+    """One after the other."""
+
     def change(digit: Picture, rng: np.random.Generator) -> Picture:
         for step in changes:
             digit = step(digit, rng)
@@ -133,24 +123,31 @@ def then(*changes: Change) -> Change:
 
 AS_THEY_COME: dict[str, Change] = {
     "as they are": same,
-    **{f"enlarged x{n}, {how}": enlarged(n, HOW[how]) for how in HOW for n in (3, 5, 10, 20)},
+    **{
+        f"enlarged x{n}, {how}": partial(enlarged, times=n, how=HOW[how])
+        for how in HOW
+        for n in (3, 5, 10, 20)
+    },
     "inverted": inverted,
     "shifted": shifted,
-    "shifted, x3": then(shifted, enlarged(3)),
-    "darker on grey paper": on_grey(-1),
-    "lighter on grey paper": on_grey(+1),
-    "padded to odd shapes": padded(200),
-    "x5, padded, inverted": then(enlarged(5), padded(400), inverted),
+    "shifted, x3": then(shifted, partial(enlarged, times=3)),
+    "darker on grey paper": darker,
+    "lighter on grey paper": lighter,
+    "padded to odd shapes": partial(padded, most=200),
+    "x5, padded, inverted": then(partial(enlarged, times=5), partial(padded, most=400), inverted),
 }
 HARDER: dict[str, Change] = {
-    "grey paper with noise (sd 4)": on_grey(-1, 4),
-    "grey paper with noise (sd 8)": on_grey(-1, 8),
-    "padded, grey paper with noise (sd 8)": then(padded(100), on_grey(+1, 8)),
-    "x10, JPEG of quality 50": then(enlarged(10), inverted, as_jpeg(50)),
-    **{f"turned by {n} degrees": turned(n) for n in (10, 20, 30, 45, 60, 90)},
-    **{f"strokes {0.4 * n:.1f} of 28 pixels thinner": thinned(n) for n in (1, 2, 3)},
-    **{f"blurred (sd {n} of 28 pixels)": blurred(n) for n in (1, 2)},
-    **{f"{n}x{n} of 28x28 pixels hidden": hidden(n) for n in (4, 8)},
+    **{f"grey paper with noise (sd {n})": partial(darker, noise=n) for n in (4, 8)},
+    "padded, grey paper with noise (sd 8)": then(
+        partial(padded, most=100), partial(lighter, noise=8)
+    ),
+    "x10, JPEG of quality 50": then(
+        partial(enlarged, times=10), inverted, partial(as_jpeg, quality=50)
+    ),
+    **{f"turned by {n} degrees": partial(turned, degrees=n) for n in (10, 20, 30, 45, 60, 90)},
+    **{f"strokes {0.4 * n:.1f} of 28 pixels thinner": partial(thinned, steps=n) for n in (1, 2, 3)},
+    **{f"blurred (sd {n} of 28 pixels)": partial(blurred, radius=n) for n in (1, 2)},
+    **{f"{n}x{n} of 28x28 pixels hidden": partial(covered, side=n) for n in (4, 8)},
 }
 
 
@@ -176,26 +173,26 @@ def errors(session: onnxruntime.InferenceSession, split: Split, change: Change) 
     return wrong
 
 
-def table(changes: dict[str, Change], split: Split, base: float) -> float:
+def print_costs(changes: dict[str, Change], split: Split, base: float) -> float:
     """Print a row for each change; returns the largest cost in points."""
     digit, worst = onnxruntime.InferenceSession(EXPORT / "digit.onnx"), -np.inf
-    print("| the test digits | error | points |\n| --- | --- | --- |")
+    print(header("the test digits", "error", "points"))
     for name, change in changes.items():
         error = 100 * errors(digit, split, change) / len(split.labels)
-        print(f"| {name} | {error:.2f} % | {error - base:+.2f} |", flush=True)
+        print(row(name, f"{error:.2f} %", f"{error - base:+.2f}"))
         worst = max(worst, error - base)
     return worst
 
 
 def main() -> int:
-    split = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test
+    split = load_mnist("mnist").test
     whole = onnx.utils.Extractor(onnx.load(EXPORT / "digit.onnx"))
     network = whole.extract_model(["normalized"], ["label"]).SerializeToString()
     (labels,) = onnxruntime.InferenceSession(network).run(None, {"normalized": split.images})
     base = 100 * float(np.mean(labels != split.labels))
-    worst = table(AS_THEY_COME, split, base)
+    worst = print_costs(AS_THEY_COME, split, base)
     print("\nHarder, without a limit:\n")
-    table(HARDER, split, base)
+    print_costs(HARDER, split, base)
     return int(worst > LIMIT + 1e-9)
 
 

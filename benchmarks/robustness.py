@@ -3,75 +3,67 @@
     LENET_KERAS_DATA=... python benchmarks/robustness.py > benchmarks/results/robustness.md
 
 All 10,000 test digits, 28x28, changed by so much and given to the networks as they are (no
-normalisation: benchmarks/pictures.py is about digit.onnx). Draws results/robustness.png too.
+normalization: benchmarks/pictures.py is about digit.onnx). Draws results/robustness.png too.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from pictures import covered, large
 from scipy import ndimage
+from table import header, row
 
 from lenet_keras import load_mnist
 from lenet_keras.data import Split
 from lenet_keras.figures import BLUE, ORANGE
+from lenet_keras.run import load_model
+from lenet_keras.score import zero_one_loss
 from lenet_keras.storage.files import whole_file
-from lenet_keras.training import load_model, zero_one_loss
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 
 
 def affine(matrix: np.ndarray, offset: np.ndarray, digit: np.ndarray) -> np.ndarray:
-    """A digit under an affine map about its centre, bilinear, with black around it."""
-    centre = np.array([13.5, 13.5])
-    start = centre - matrix @ centre + offset
+    """A digit under an affine map about its center, bilinear, with black around it."""
+    center = np.array([13.5, 13.5])
+    start = center - matrix @ center + offset
     return ndimage.affine_transform(digit.astype(np.float32), matrix, start, order=1)
 
 
-def shifted(digit: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
+def shifted(digit: np.ndarray, rng: np.random.Generator, pixels: float) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     return affine(np.eye(2), pixels * np.array([np.cos(angle), np.sin(angle)]), digit)
 
 
-def turned(digit: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
+def turned(digit: np.ndarray, rng: np.random.Generator, degrees: float) -> np.ndarray:
     angle = np.deg2rad(degrees) * rng.choice([-1, 1])
     cos, sin = np.cos(angle), np.sin(angle)
     return affine(np.array([[cos, sin], [-sin, cos]]), np.zeros(2), digit)
 
 
-def scaled(digit: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+def scaled(digit: np.ndarray, rng: np.random.Generator, size: float) -> np.ndarray:
     return affine(np.eye(2) / size, np.zeros(2), digit)
 
 
-def noisy(digit: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+def noisy(digit: np.ndarray, rng: np.random.Generator, deviation: float) -> np.ndarray:
     return digit + rng.normal(0, deviation, digit.shape)
 
 
-def blurred(digit: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+def blurred(digit: np.ndarray, rng: np.random.Generator, deviation: float) -> np.ndarray:
     return ndimage.gaussian_filter(digit.astype(np.float32), deviation)
 
 
-def covered(digit: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    top, left = rng.integers(4, 24 - side, 2, endpoint=True)
-    digit = digit.copy()
-    digit[top : top + side, left : left + side] = 0
-    return digit
-
-
-def another_pen(digit: np.ndarray, pixels: float, rng: np.random.Generator) -> np.ndarray:
+def another_pen(digit: np.ndarray, rng: np.random.Generator, pixels: float) -> np.ndarray:
     """Strokes wider (or, below 0, narrower) by so much on either side."""
-    large = Image.fromarray(digit).resize((140, 140), Image.Resampling.BICUBIC)
     size = 2 * round(5 * abs(pixels)) + 1
     change = ndimage.grey_dilation if pixels > 0 else ndimage.grey_erosion
-    wide = change(
-        np.asarray(large), footprint=np.hypot(*np.indices((size, size)) - size // 2) <= size / 2
-    )
+    pen = np.hypot(*np.indices((size, size)) - size // 2) <= size / 2
+    wide = change(np.asarray(large(digit)), footprint=pen)
     return wide.reshape(28, 5, 28, 5).mean((1, 3))
 
 
@@ -87,7 +79,7 @@ CHANGES: dict[str, tuple[Callable, list[float]]] = {
 
 
 def main() -> None:
-    test = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist")).test
+    test = load_mnist("mnist").test
     (modern,) = (ROOT / "results/modern").glob("*/model.keras")
     models = {"tutorial": load_model(ROOT / "results/tutorial"), "modern": load_model(modern)}
     figure = Figure(figsize=(12, 5.4), layout="constrained")
@@ -97,15 +89,15 @@ def main() -> None:
         errors: dict[str, list[float]] = {name: [] for name in models}
         for strength in strengths:
             rng = np.random.default_rng(0)
-            images = [np.clip(change(digit, strength, rng), 0, 255) for digit in test.images]
+            images = [np.clip(change(digit, rng, strength), 0, 255) for digit in test.images]
             changed = Split(np.rint(images).astype(np.uint8), test.labels)
             for name, model in models.items():
                 errors[name].append(100 * zero_one_loss(model, changed))
-        print(f"\n| {title} |", " | ".join(f"{s:g}" for s in strengths), "|")
-        print("| --- |" + " ---: |" * len(strengths))
-        for (name, row), colour, marker in zip(errors.items(), (ORANGE, BLUE), "so"):
-            print(f"| {name} |", " | ".join(f"{e:.2f}" for e in row), "|", flush=True)
-            axes.plot(strengths, row, marker=marker, ms=4, color=colour, label=name)
+        print()
+        print(header(title, *(f"{strength:g}" for strength in strengths)))
+        for (name, found), color, marker in zip(errors.items(), (ORANGE, BLUE), "so"):
+            print(row(name, *(f"{error:.2f}" for error in found)))
+            axes.plot(strengths, found, marker=marker, ms=4, color=color, label=name)
         axes.set(xlabel=title, yscale="log")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)

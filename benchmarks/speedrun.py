@@ -28,7 +28,6 @@ digits were looked at, once, by the command above.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import statistics
@@ -40,6 +39,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from processor import measured_on
 
 from lenet_keras import FAST, TUTORIAL, Recipe, load_mnist, quiet_tensorflow
 from lenet_keras.data import Split
@@ -68,7 +69,6 @@ CLOCKS = {
     "computing": "of that, all cores' computing together",
 }
 BESIDE = ("name", "seed", "patience", "n_epochs")  # what no seed of it needs to be known
-VECTORS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 
 def learn(recipe: Recipe, train: Split, part: int = PART) -> tuple[keras.Model, float, float]:
@@ -112,7 +112,7 @@ def worker(seed: int) -> None:
     """Print as JSON what one training gave; its process was started at the time BEGAN."""
     quiet_tensorflow()
     recipe = replace(SPEEDRUN, seed=seed)
-    mnist = load_mnist(os.environ.get("LENET_KERAS_DATA", "mnist"))
+    mnist = load_mnist("mnist")
     network, training, computing = learn(recipe, mnist.train)
     whole = time.time() - float(os.environ["BEGAN"])
     result = {
@@ -121,7 +121,7 @@ def worker(seed: int) -> None:
         "computing": computing,
         "error": error_of(network, recipe, mnist.test),
         "precision": network.get_layer("conv1").compute_dtype,
-        "processor": processor(),
+        "processor": measured_on(),
         "load": os.getloadavg()[0],
     }
     print(json.dumps(result))
@@ -145,20 +145,6 @@ def result_of(seed: int, folder: Path) -> dict[str, Any]:
     with whole_file(kept) as partial:
         partial.write_text(json.dumps(result))
     return result
-
-
-def processor() -> str:
-    """Its name, cores and vector instructions, as far as the system says."""
-    fields: dict[str, str] = {}
-    with contextlib.suppress(OSError):  # other systems have no such file
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        fields = {
-            name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)
-        }
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
-    vectors = [name for name in VECTORS if name in flags]
-    name = fields.get("model name", "a processor without a name")
-    return f"{name}, {os.cpu_count()} cores ({', '.join(vectors) or 'vector flags unknown'})"
 
 
 def report(results: Sequence[dict[str, Any]]) -> str:

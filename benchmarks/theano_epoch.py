@@ -1,5 +1,5 @@
 # Python 2.7, Theano 0.8.2: epochs of the tutorial's network as the tutorial writes it.
-# Run by training.py, which gives it MNIST's training digits as an .npz of images and labels.
+# Run by peers.py: python2 theano_epoch.py digits.npz batch_size n_epochs tutorial|later
 from __future__ import print_function
 
 import resource
@@ -12,9 +12,9 @@ import theano.tensor as T
 from theano.tensor.nnet import conv
 from theano.tensor.signal import downsample
 
-folder, batch_size, n_epochs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-later = "later" in sys.argv[4:]  # the convolution that Theano gained after the tutorial
-data = numpy.load(folder)
+digits, batch_size, n_epochs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+later = sys.argv[4] == "later"  # the convolution that Theano gained after the tutorial
+data = numpy.load(digits)
 n_train_batches = len(data["labels"]) // batch_size
 floatX = theano.config.floatX
 rng = numpy.random.RandomState(23455)
@@ -70,4 +70,4 @@ for epoch in range(n_epochs):
         train_model(minibatch_index)
     print(time.time() - began)
     sys.stdout.flush()
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
