@@ -206,7 +206,7 @@ def test_a_worker_is_killed_and_then_the_driver(digits, tmp_path, capsys):
     rows = answers(out)
     paths = [f"{tmp_path / 'digits.npy'}#{i}" for i in range(10 * n)]
     assert [row["path"] for row in rows] == paths
-    assert {path.name[:4] for path in out.iterdir()} == {"part", "shar"}
+    assert {path.name[:4] for path in out.iterdir()} == {"part", "_sha"}
     expected = [answer.label for answer in Classifier()(digits.train.images)]
     assert [row["label"] for row in rows] == 10 * expected
     assert main(arguments) == 1  # cut into other shards: other pictures, as far as it can tell

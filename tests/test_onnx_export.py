@@ -94,7 +94,7 @@ def test_any_sizes_even_with_all_zero_biases(nkerns, n_hidden):
 
 
 def test_what_cannot_be_exported(monkeypatch):
-    with pytest.raises(ExportError, match="one kernel"):
+    with pytest.raises(ExportError, match="single kernel"):
         lenet5_onnx(build_lenet5((1, 5), 5))
     monkeypatch.setattr(onnx_export.keras.backend, "backend", lambda: "jax")
     with pytest.raises(ExportError, match="needs Keras on TensorFlow"):

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
 from lenet_keras.data import Mnist, load_mnist
 from lenet_keras.errors import in_short
 from lenet_keras.progress import bars
@@ -125,6 +123,9 @@ def _run_trials(
     """Run those that are left. Returns the trials whose process died, and how."""
     from ray import tune
 
+    from lenet_keras.scale.board import Board
+
+    names = [name_of(n, each) for n, each in enumerate(asked.trials)]
     epochs = [
         recipe_of(asked.recipe, each, mnists[each.get("data", asked.data)]).n_epochs
         for each in asked.trials
@@ -143,7 +144,7 @@ def _run_trials(
             run_config=tune.RunConfig(
                 storage_path=notes,
                 verbose=0,
-                callbacks=[_board(tune, asked, epochs, board)],
+                callbacks=[Board(names, epochs, board)],
                 failure_config=tune.FailureConfig(max_failures=2),
             ),
         )
@@ -207,43 +208,6 @@ def _history(folder: Path) -> list[dict]:
             return list(csv.DictReader(file))
     except FileNotFoundError:
         return []
-
-
-def _board(tune: Any, asked: Sweep, epochs: list[int], board: Progress) -> Any:
-    """A callback of Tune's: a bar for every trial that runs, a printed line when it ends."""
-
-    class Board(tune.Callback):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            self.tasks: dict[int, Any] = {}
-            self.how: dict[int, str] = {}
-            self.ended = 0
-
-        def on_trial_result(
-            self, iteration: int, trials: list, trial: Any, result: dict, **_: Any
-        ) -> None:
-            number, epoch = trial.config["number"], result["epoch"]
-            error = result["validation_error"]
-            if math.isinf(error):
-                self.how[number] = "failed"
-                return
-            note = f"epoch {epoch} of {epochs[number]}, validation error {error:.2f} %"
-            self.how[number] = note
-            if number not in self.tasks:
-                name = name_of(number, asked.trials[number])
-                self.tasks[number] = board.add_task(name, total=epochs[number], note="")
-            board.update(self.tasks[number], completed=epoch, note=note)
-
-        def on_trial_complete(self, iteration: int, trials: list, trial: Any, **_: Any) -> None:
-            number = trial.config["number"]
-            if number in self.tasks:
-                board.remove_task(self.tasks.pop(number))
-            self.ended += 1
-            name, how = name_of(number, asked.trials[number]), self.how.get(number, "failed")
-            print(f"[{self.ended}/{len(trials)}] {name}: {how}", flush=True)
-
-        on_trial_error = on_trial_complete
-
-    return Board()
 
 
 def _outcome(out: Path, number: int, changes: dict) -> Outcome:
