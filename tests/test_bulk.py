@@ -2,11 +2,13 @@
 
 import importlib.util
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,47 @@ def test_large_pictures_are_read_a_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(bulk.np, "array", lambda rows: sizes.append(len(rows)) or copy(rows))
     (shard,) = shards_of([tmp_path / "large.npy"])
     assert len(list(bulk.pictures_of(shard))) == 9 and max(sizes) == 2
+
+
+DIRTY = """
+import json, resource, sys
+from pathlib import Path
+from lenet_keras.scale.bulk import classify_shard, shards_of
+source, out = map(Path, sys.argv[1:])
+n = [classify_shard(shard, out) for shard in shards_of([source])]
+print(json.dumps([sum(n), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+"""
+
+
+def test_a_dirty_folder_is_answered_once_each_in_little_memory(digits, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "deep" / "er").mkdir(parents=True)
+    out.mkdir()
+    good = png(digits.test.images[0])
+    (source / "good.png").write_bytes(good)
+    (source / "deep" / "er" / "GOOD.PNG").write_bytes(good)
+    (source / "really a png.jpg").write_bytes(good)
+    (source / "link.png").symlink_to(source / "good.png")
+    (source / "loop").symlink_to(source)
+    (source / "nowhere.png").symlink_to("nothing")
+    (source / "folder.png").mkdir()
+    os.mkfifo(source / "pipe.png")
+    (source / "empty.png").write_bytes(b"")
+    (source / "cut.png").write_bytes(good[: len(good) // 2])
+    header = (50_000).to_bytes(4, "big") * 2
+    crc = zlib.crc32(b"IHDR" + header + good[24:29]).to_bytes(4, "big")
+    (source / "huge.png").write_bytes(good[:16] + header + good[24:29] + crc + good[33:])
+    (source / "notes.txt").write_text("not a picture")
+    np.save(source / "large.npy", np.full((60, 2048, 2048), 255, np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", DIRTY, source, out], capture_output=True, text=True, check=True
+    )
+    n, mebibytes = json.loads(done.stdout)
+    rows = answers(out)
+    assert n == len(rows) == len({row["path"] for row in rows}) == 7 + 60
+    wrong = {Path(row["path"]).name for row in rows if row["error"]}
+    assert wrong == {"empty.png", "cut.png", "huge.png"}
+    assert mebibytes < 1024
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
