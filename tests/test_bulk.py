@@ -253,7 +253,7 @@ def test_a_worker_is_killed_and_then_the_driver(digits, tmp_path, capsys):
     expected = [answer.label for answer in Classifier()(digits.train.images)]
     assert [row["label"] for row in rows] == 10 * expected
     assert main(arguments) == 1  # cut into other shards: other pictures, as far as it can tell
-    assert "another model or of other pictures" in capsys.readouterr().err
+    assert "another model or for other pictures" in capsys.readouterr().err
 
 
 def workers_of(pid: int) -> list[int]:
