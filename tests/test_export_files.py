@@ -211,8 +211,13 @@ def test_the_cards_page(seven, tmp_path):
         page = browser.new_page()
         page.goto(url)
         for file, said in (("digit.png", "7, "), ("blank.png", "no ink")):
-            page.locator("input").set_input_files(tmp_path / file)
-            expect(page.locator("output")).to_contain_text(said)
+            for attempt in range(60):  # until the page listens: it loads the model first
+                page.locator("input").set_input_files(tmp_path / file)
+                try:
+                    expect(page.locator("output")).to_contain_text(said, timeout=2000)
+                    break
+                except AssertionError:
+                    assert attempt < 59
         browser.close()
 
 
