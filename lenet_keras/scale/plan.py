@@ -85,9 +85,8 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
         raise SweepError(f"{path}: {error}") from None
     if not isinstance(fields, dict):
         raise SweepError(f"{path}: fields must be a table.")
-    sources = [asked.data] if isinstance(asked.data, str) else asked.data
-    if len(sources) > 1:
-        fields = {"data": sources, **fields}
+    if len(asked.sources) > 1:
+        fields = {"data": asked.sources, **fields}
     recipe = RECIPES[asked.recipe]
     try:
         for name, values in fields.items():
@@ -101,7 +100,7 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
     except (SweepError, RecipeError) as error:
         raise SweepError(f"{path}: {error}") from None
     asha = asked.scheduler == "asha"
-    return Sweep(recipe, tuple(trials), sources[0], asha, asked.threads, text)
+    return Sweep(recipe, tuple(trials), asked.sources[0], asha, asked.threads, text)
 
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
@@ -130,12 +129,15 @@ class _Settings:
     scheduler: str = ""
     threads: int = 1
 
+    @property
+    def sources(self) -> list[Any]:
+        return self.data if isinstance(self.data, list) else [self.data]
+
     def __post_init__(self) -> None:
-        sources = self.data if isinstance(self.data, list) else [self.data]
         valid = {
             "recipe": (self.recipe in list(RECIPES), f"one of {', '.join(RECIPES)}"),
             "data": (
-                bool(sources) and all(isinstance(source, str) for source in sources),
+                bool(self.sources) and all(isinstance(source, str) for source in self.sources),
                 "what --data takes, or a list of that",
             ),
             "search": (self.search in ("grid", "random"), '"grid" or "random"'),

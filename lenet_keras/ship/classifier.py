@@ -85,20 +85,16 @@ class Classifier:
         self._path = path = Path(model) if model is not None else own_model()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        content = _content(path)
+        if model is None:
+            _check_digest(path, content)
         try:
-            content = path.read_bytes()
-            if model is None:
-                _check_digest(path, content)
             self._session = onnxruntime.InferenceSession(
                 content,
                 options,
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # there is no other provider, and it would print a message
             )
-        except OSError as error:
-            raise ClassifyError(f"{path} cannot be read: {error.strerror or error}.") from None
-        except ClassifyError:
-            raise
         except Exception:  # onnxruntime's own errors are of many classes
             raise ClassifyError(f"{path} is damaged or not an ONNX model: get it again.") from None
         inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
@@ -281,9 +277,9 @@ def _bytes_of(pixels: np.ndarray) -> np.ndarray:
     """Pixels of 16 or 32 bits as bytes; what is white in them, their largest value has to tell."""
     values = np.nan_to_num(pixels.astype(np.float64), posinf=0.0).clip(0)
     largest = values.max(initial=0)
-    is_float = pixels.dtype.kind == "f"
-    white = 1.0 if is_float and largest <= 1 else 255 if largest <= 255 else 65535
-    return (values * (255 / max(white, largest if largest > 65535 else 0))).astype(np.uint8)
+    whites = (1, 255, 65535) if pixels.dtype.kind == "f" else (255, 65535)
+    white = next((white for white in whites if largest <= white), largest)
+    return np.rint(values * (255 / white)).astype(np.uint8)
 
 
 def _is_image(picture: object) -> TypeGuard[Image]:
@@ -356,9 +352,16 @@ def pictures_in(folder: str | os.PathLike[str], endings: set[str]) -> list[Path]
     return sorted(p for p in found if p.suffix.lower() in endings and p.is_file())
 
 
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ClassifyError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
 def _check_digest(path: Path, content: bytes) -> None:
     """A damaged weight gives wrong answers without an error; only a digest tells."""
-    sums = path.with_name("SHA256SUMS").read_text(encoding="utf-8")
+    sums = _content(path.with_name("SHA256SUMS")).decode()
     expected = {name: digest for digest, name in (line.split() for line in sums.splitlines())}
     if hashlib.sha256(content).hexdigest() != expected.get(path.name):
         raise ClassifyError(f"{path} is damaged: install lenet-keras again.")
