@@ -2,7 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import hypothesis
@@ -46,6 +48,32 @@ def full_disk() -> Callable[[int | None], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return full_disk
+
+
+# From a process of its own: a child's peak begins with that of the process that started it.
+WEIGH = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(peak // (1024 if sys.platform == "darwin" else 1))
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="session")
+def run_and_weigh() -> Callable[[Sequence[str]], tuple[subprocess.CompletedProcess[str], int]]:
+    """``run_and_weigh(command)``: the finished process, and the KiB of memory at its peak."""
+    pytest.importorskip("resource")
+
+    def run_and_weigh(command: Sequence[str]) -> tuple[subprocess.CompletedProcess[str], int]:
+        done = subprocess.run(
+            [sys.executable, "-c", WEIGH, *command], capture_output=True, text=True, check=False
+        )
+        *lines, peak = done.stdout.splitlines()
+        done.stdout = "\n".join(lines)
+        return done, int(peak)
+
+    return run_and_weigh
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -218,25 +218,13 @@ def bombs(tmp_path):
     return whys | {tmp_path / "long.png": LARGE}
 
 
-# From a process of its own: a child's peak begins with that of the process that started it.
-PEAK = """
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
-
-
-def test_node_refuses_a_bomb_by_what_it_says_of_itself(pictures, expected, bombs):
+def test_node_refuses_a_bomb_by_what_it_says_of_itself(pictures, expected, bombs, run_and_weigh):
     command = [*command_of("node"), *map(str, bombs), str(pictures / "0000.png")]
-    command = [sys.executable, "-c", PEAK, *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done, kib = run_and_weigh(command)
     assert done.returncode == 1
-    answer, peak = done.stdout.splitlines()
-    assert answer.split("\t")[1][0] == str(expected[0])  # the rest go on
+    assert done.stdout.split("\t")[1][0] == str(expected[0])  # the rest go on
     for complaint, (file, why) in zip(done.stderr.splitlines(), bombs.items(), strict=True):
         assert complaint.startswith(f"{file} cannot be read: {why}") and complaint.endswith(".")
-    kib = int(peak) // (1024 if sys.platform == "darwin" else 1)
     assert kib < 400 * 1024  # 90 MiB without any picture, 280 for a file that is too long
 
 
