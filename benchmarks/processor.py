@@ -19,10 +19,19 @@ def measured_on() -> str:
 
     ``2 cores of AMD EPYC, AVX-512 with VNNI (avx2, fma, avx512f, avx512_vnni). 2026-01-31.``
     """
-    cpuinfo = ""
-    with contextlib.suppress(OSError):  # there is none but on Linux
-        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    return f"{os.cpu_count()} cores of {processor(cpuinfo)}. {datetime.date.today()}."
+    return f"{os.cpu_count()} cores of {processor(_cpuinfo())}. {datetime.date.today()}."
+
+
+def computes_in_bfloat16() -> bool:
+    """Or does it imitate it? Asked without TensorFlow, whose memory a benchmark would inherit."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpuinfo().split())
+
+
+def _cpuinfo() -> str:
+    """What Linux says of the processors; elsewhere nothing."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return ""
 
 
 def processor(cpuinfo: str) -> str:
