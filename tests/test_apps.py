@@ -683,7 +683,7 @@ def test_the_reader_is_an_element_for_any_page(browser, dist, tmp_path):
     (tmp_path / "reader").symlink_to(dist)
     (tmp_path / "index.html").write_text(ELSEWHERE)
     sent = []
-    with served(tmp_path, sent) as url, opened(browser, url) as page:
+    with served(tmp_path, sent) as url, opened(browser, url, complete=False) as page:  # no icon
         assert page.evaluate("ready") == [True, True]
         assert len([path for path, _ in sent if path.endswith("digit.onnx")]) == 1
         chinese, english = (page.locator("digit-reader").nth(i) for i in (0, 1))
