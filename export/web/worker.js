@@ -1,4 +1,5 @@
-// Keeps a copy of the page, so that it works without a network. Online, the network comes first.
+// Keeps a copy of the page, so that it works without a network. Online, the network comes first,
+// except for the one large file.
 //
 // A worker is asked about everything below its folder, and on localhost:8000 that is every project
 // ever served there. So this one stores the page's own files when it is installed, checked against
@@ -12,6 +13,7 @@ const FILES = {};
 const SCOPE = self.registration.scope;
 const OWN = `lenet-keras ${SCOPE} `; // a copy of the page in another folder has caches of its own
 const CACHE = OWN + VERSION;
+const LASTING = /\.wasm\.gz$/; // the large file: its name says its version, so the copy will do
 const ADDRESSES = new Set(Object.keys(FILES).map((file) => new URL(file, SCOPE).href));
 
 /** Delete the page's own caches except the one named; other projects keep theirs. */
@@ -28,11 +30,13 @@ async function keep() {
 }
 
 async function answer(request) {
+  const kept = () => caches.match(request, { cacheName: CACHE, ignoreVary: true });
+  if (LASTING.test(request.url)) return (await kept()) ?? fetch(request);
   try {
     return await fetch(request);
   } catch (error) {
-    const kept = await caches.match(request, { cacheName: CACHE, ignoreVary: true });
-    if (kept) return kept;
+    const copy = await kept();
+    if (copy) return copy;
     throw error;
   }
 }

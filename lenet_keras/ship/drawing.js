@@ -1,31 +1,5 @@
 // The drawing pad in a notebook: a grey picture out to Python, its answer shown.
-// drawing.py puts pad.js before this, so nothing is imported here.
-
-// JupyterLab leaves the keys alone that go to an element with data-lm-suppress-shortcuts. It must
-// be the very element that has the focus: else D, D would delete the notebook's cell.
-const HTML = `
-  <div class="draw">
-    <div class="board">
-      <canvas class="pad" tabindex="0" role="application" data-label="pad" KEYS></canvas>
-      <i class="cursor" hidden></i>
-    </div>
-    <div class="buttons">
-      <button type="button" class="undo" data-word="undo" KEYS></button>
-      <button type="button" class="clear" data-word="clear" KEYS></button>
-      <label class="button">
-        <span data-word="photo"></span><input type="file" accept="image/*" KEYS>
-      </label>
-    </div>
-  </div>
-  <div class="read">
-    <output class="digit" aria-hidden="true"></output>
-    <p class="answer" aria-live="polite"></p>
-    <ol class="bars" data-label="probabilities" start="0"></ol>
-    <figure>
-      <canvas class="saw" width="28" height="28" role="img" data-label="saw"></canvas>
-      <figcaption data-word="saw"></figcaption>
-    </figure>
-  </div>`.replaceAll("KEYS", 'data-lm-suppress-shortcuts="true"');
+// drawing.py puts pad.js and pieces.js before this, so nothing is imported here.
 
 /** The grey of an ImageData, as lenet-keras's Python and its page count it. */
 function greyOf({ width, height, data }) {
@@ -48,14 +22,35 @@ function putGrey(context, bytes) {
   context.putImageData(image, 0, 0);
 }
 
+/**
+ * The notebook gets no key that is pressed alone: else D, D on the pad would delete its cell.
+ * Shortcuts such as Ctrl+S, and Shift+Enter, go on to it.
+ */
+function keepKeys(root) {
+  root.addEventListener("keydown", (event) => {
+    const shortcut = event.ctrlKey || event.metaKey || event.altKey;
+    if (!shortcut && !(event.shiftKey && event.key === "Enter")) event.stopPropagation();
+  });
+}
+
+/** Running a cell scrolls to the next, before the pad is there: if half of it is in view, all is. */
+function comeIntoView(root) {
+  new IntersectionObserver(([{ intersectionRatio }], observer) => {
+    observer.disconnect();
+    if (intersectionRatio > 0 && intersectionRatio < 1) root.scrollIntoView({ block: "nearest" });
+  }).observe(root);
+}
+
 function render({ model, el }) {
   const language = preferredLanguage();
   const words = WORDS[language];
   const root = document.createElement("div");
   root.className = "lenet-pad";
-  root.innerHTML = HTML;
+  root.innerHTML = MARKUP;
   translate(root, language, words);
   el.append(root);
+  keepKeys(root);
+  comeIntoView(root);
 
   const reading = new Reading(root.querySelector(".read"));
   const saw = root.querySelector(".saw").getContext("2d");
@@ -82,8 +77,12 @@ function render({ model, el }) {
     // an answer may be on its way to a pad just cleared
     const read = !pad.blank && answer.label !== null ? answer : null;
     const refused = pad.refused !== null && fill(words.notPicture, { file: pad.refused });
+    const several = read && !pad.stroke && pieces(pad.picture()).length > 1;
+    const said = several
+      ? fill(words.several, { digit: read.label })
+      : read ? sentence(words, read) : pad.photo ? words.blank : words.draw;
     reading.busy = pad.stroke;
-    reading.show(read, refused || (read ? sentence(words, read) : words.draw));
+    reading.show(read, refused || said, several ? "?" : undefined);
     putGrey(saw, read ? read.normalized : new Uint8Array(28 * 28));
   }
 

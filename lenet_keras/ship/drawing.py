@@ -5,14 +5,17 @@
 >>> pad.answer.label
 7
 
-The browser draws and shows (pad.js, drawing.js, drawing.css); Python reads.
+The browser draws and shows (pad.js, pieces.js, drawing.js, pad.css, drawing.css); Python reads.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 try:
     import anywidget
@@ -28,6 +31,11 @@ __all__ = ["DrawingPad"]
 
 HERE = Path(__file__).parent
 SIDE = 280  # of a drawing, whatever the screen: one drawing, one answer
+INK, TINT, ACCENT = "#1c1c1a", "#e8e6e0", "#d55e00"  # of the still picture
+
+
+def _joined(*names: str) -> str:
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 def _picture_to_browser(picture: np.ndarray, _: object) -> dict:
@@ -47,17 +55,45 @@ def _answer_to_browser(answer: Answer, _: object) -> dict:
     }
 
 
+def still(picture: np.ndarray, answer: Answer) -> Image.Image:
+    """The pad as a picture, RGB, 600 by 300: what is drawn, and ten bars beside it.
+
+    Args:
+        picture: uint8 [H, W].
+        answer: what is said of it; without ink the bars are empty.
+    """
+    whole = Image.new("RGB", (600, 300), "white")
+    whole.paste(ImageOps.pad(Image.fromarray(picture), (SIDE, SIDE), color=255), (10, 10))
+    draw = ImageDraw.Draw(whole)
+    draw.rounded_rectangle((9, 9, 290, 290), 9, outline="#8d8d8c")
+    font = ImageFont.load_default(15)
+    for digit, p in enumerate(answer.probabilities):
+        y = 24 + 28 * digit
+        best = digit == answer.label
+        draw.text((316, y), str(digit), INK, font, "lm")
+        draw.rounded_rectangle((338, y - 6, 590, y + 6), 3, TINT)
+        if answer.has_ink and p > 0.01:
+            draw.rounded_rectangle((338, y - 6, 338 + 252 * p, y + 6), 3, ACCENT if best else INK)
+    return whole
+
+
 class DrawingPad(anywidget.AnyWidget):
     """A drawing pad for JupyterLab and other notebooks. Display it, draw a digit, read on.
 
     With the mouse, a pen or a finger. With the keyboard: arrow keys move the pen, the space bar
     puts it down or lifts it, U or Ctrl+Z undoes, C or Escape clears. A photo can be opened too.
 
-    Both traits can be observed; a new picture has its answer before anybody hears of either.
+    On a photo the pen draws a box, and what is in it becomes the photo.
+
+    Both traits can be observed; a new picture has its answer before anybody hears of either. Where
+    no widget runs, as in a notebook saved and looked at elsewhere, a still picture stands for the
+    pad: as it was when the cell ran.
 
     Attributes:
         picture: uint8 [H, W], what the network is shown: the drawing, dark on white, 280 by 280,
-            or a photo. May be set, and then the pad shows it.
+            or a photo. A drawing's strokes are moved and scaled before they are inked: the longer
+            side of the box around them is 196 pixels long and in the middle, and the pen is 22
+            pixels thick, so that a small drawing is no blob. May be set, and then the pad shows it.
         answer: the ``Answer`` to it; its label is None while there is no ink.
 
     Args:
@@ -65,8 +101,8 @@ class DrawingPad(anywidget.AnyWidget):
     """
 
     # a widget's code is one text, which has no file beside it to import from
-    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("pad.js", "drawing.js"))
-    _css = HERE / "drawing.css"
+    _esm = _joined("pad.js", "pieces.js", "drawing.js")
+    _css = _joined("pad.css", "drawing.css")
 
     picture = traitlets.Instance(np.ndarray).tag(
         sync=True,
@@ -83,6 +119,15 @@ class DrawingPad(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return "DrawingPad: run this cell in JupyterLab, and draw"
+
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
+        shown = super()._repr_mimebundle_(**kwargs)
+        if shown is None:
+            return None
+        png = io.BytesIO()
+        still(self.picture, self.answer).save(png, "PNG", optimize=True)
+        shown[0]["image/png"] = base64.b64encode(png.getvalue()).decode()
+        return shown
 
     @traitlets.validate("picture")
     def _checked(self, proposal: dict) -> np.ndarray:

@@ -3,32 +3,45 @@
 const PEN = 0.08; // of the pad's side: as thick as MNIST's pens
 const STEP = 0.02; // what one arrow key moves the pen
 const SIDE = 280; // of the drawing for the network, whatever the screen: one drawing, one answer
+const BOX = 0.7; // of that side: the longer side of the strokes in it, however small they are drawn
 const PHOTO = 1024; // the longest side of a photo for the network
+const CROP = 0.03; // of the pad's side: a smaller box on a photo is a slip of the hand
+const PHOTOS_KEPT = 3; // for Undo, at up to 4 MB each
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 // --- words -------------------------------------------------------------------------------
 
 export const WORDS = {
   en: {
-    pad: "Drawing pad. Arrow keys move the pen, the space bar puts it down or lifts it, U or Ctrl+Z undoes, C or Escape clears.",
+    pad: "Drawing pad. Arrow keys move the pen, the space bar puts it down or lifts it, U or Ctrl+Z undoes, C or Escape clears. On a photo the pen draws a box to cut out.",
     undo: "Undo",
     clear: "Clear",
     photo: "Open a photo",
     draw: "Draw a digit",
-    answer: "It reads {digit}, {percent}\u00a0% sure.",
+    answer: "It reads {digit}, {over}{percent}\u00a0% sure.",
+    over: "over ",
+    choose: "It must choose one of the ten, even for a letter or a heart.",
+    several: "Several digits? It reads one at a time; taken as one, it reads {digit}.",
+    blank: "It cannot tell the ink from the paper. Drag a box around the digit that leaves out shadows and edges, or take the photo again with a darker pen.",
     probabilities: "How likely each digit is",
     saw: "What the network saw",
+    sawNote: "Found, scaled to 20 pixels and centered by its mass, as MNIST's makers did.",
     notPicture: "{file} is not a picture that this browser can open.",
   },
   zh: {
-    pad: "手写板。方向键移动画笔，空格键落笔或提笔，U 或 Ctrl+Z 撤销，C 或 Esc 清空。",
+    pad: "手写板。方向键移动画笔，空格键落笔或提笔，U 或 Ctrl+Z 撤销，C 或 Esc 清空。在照片上，画笔拖出的框就是要裁下的部分。",
     undo: "撤销",
     clear: "清空",
     photo: "打开照片",
     draw: "请写一个数字",
-    answer: "这是 {digit}，把握 {percent}%。",
+    answer: "这是 {digit}，把握{over} {percent}%。",
+    over: "超过",
+    choose: "哪怕写的是字母或爱心，它也只能从十个数字里选一个。",
+    several: "是几个数字吗？它一次只认一个；当成一个来认是 {digit}。",
+    blank: "分不清笔迹和纸面。请在照片上拖出一个框，框住数字，避开阴影和纸边；或者换深色的笔重拍一张。",
     probabilities: "各个数字的概率",
     saw: "神经网络看到的",
+    sawNote: "找到笔迹，缩放到 20 像素，再按重心居中，做法与 MNIST 相同。",
     notPicture: "{file} 不是这个浏览器能打开的图片。",
   },
 };
@@ -54,6 +67,32 @@ export function translate(root, language, words) {
   }
 }
 
+// --- the markup --------------------------------------------------------------------------
+
+/** What Pad and Reading, below, expect in their root; pad.css styles it. */
+export const MARKUP = `
+  <div class="draw" part="draw">
+    <div class="board">
+      <canvas class="pad" tabindex="0" role="application" data-label="pad"></canvas>
+      <i class="cursor" hidden></i>
+    </div>
+    <div class="buttons">
+      <button type="button" class="undo" data-word="undo"></button>
+      <button type="button" class="clear" data-word="clear"></button>
+      <label class="button"><span data-word="photo"></span><input type="file" accept="image/*"></label>
+    </div>
+  </div>
+  <div class="read" part="read">
+    <output class="digit" aria-hidden="true"></output>
+    <p class="answer" aria-live="polite"></p>
+    <ol class="bars" data-label="probabilities" start="0"></ol>
+    <p class="choose" data-word="choose"></p>
+    <figure>
+      <canvas class="saw" width="28" height="28" role="img" data-label="saw"></canvas>
+      <figcaption><b data-word="saw"></b> <span data-word="sawNote"></span></figcaption>
+    </figure>
+  </div>`;
+
 // --- the pad -----------------------------------------------------------------------------
 
 /** A context to draw on that is quick to read from. */
@@ -62,9 +101,32 @@ export function sheet(width, height, canvas = document.createElement("canvas")) 
   return canvas.getContext("2d", { willReadFrequently: true });
 }
 
+/** A pixel's edge, rounded, from 0 to `length`. */
+const inside = (at, length) => Math.min(length, Math.max(0, Math.round(at)));
+
 /** Whether the key pressed is Ctrl+Z, or a Mac's Command+Z. */
 export function undoes(event) {
   return (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "z";
+}
+
+/** The smallest and the largest x, or y, of points. */
+function range(points, axis) {
+  return points.reduce(
+    ([low, high], point) => [Math.min(low, point[axis]), Math.max(high, point[axis])],
+    [Infinity, -Infinity],
+  );
+}
+
+/**
+ * Strokes enlarged or reduced to one size, and in the middle: the longer side of the box around
+ * their points becomes BOX. So the pen is as thick beside a small digit as beside a large one. What
+ * is smaller than the pen counts as large as the pen: a dot stays a dot.
+ */
+function placed(strokes) {
+  const [xs, ys] = [0, 1].map((axis) => range(strokes.flat(), axis));
+  const scale = BOX / Math.max(xs[1] - xs[0], ys[1] - ys[0], PEN);
+  const place = (value, [low, high]) => 0.5 + (value - (low + high) / 2) * scale;
+  return strokes.map((points) => points.map(([x, y]) => [place(x, xs), place(y, ys)]));
 }
 
 /** Strokes as ink, through the middles between their points, which rounds the corners. */
@@ -90,7 +152,8 @@ function write(context, strokes, ink) {
 }
 
 /**
- * A pad to draw on or open a photo in, with mouse, pen, finger or keyboard.
+ * A pad to draw on or open a photo in, with mouse, pen, finger or keyboard. On a photo the pen
+ * draws a box, and what is in it becomes the photo.
  *
  * `root` holds a square <canvas tabindex="0"> in the colour of the ink, an <i> that shows where
  * the keyboard's pen is, buttons of the classes undo and clear, and an <input type="file">.
@@ -98,9 +161,9 @@ function write(context, strokes, ink) {
  */
 export class Pad {
   strokes = []; // each a list of [x, y] from 0 to 1
-  stroke = null; // the one being drawn
+  stroke = null; // the one being drawn; on a photo, two corners of a box
   photo = null; // or a context with a picture in its own proportions; then there are no strokes
-  past = []; // for Undo, what there was before each stroke, photo and Clear: [strokes, photo]
+  past = []; // for Undo, what there was before each stroke, photo, box and Clear: [strokes, photo]
   cursor = null; // where the keyboard's pen is: [x, y]
   refused = null; // the name of a file that was no picture, until there is something else to see
 
@@ -129,14 +192,17 @@ export class Pad {
     return !this.photo && !this.strokes.length;
   }
 
-  /** What the network gets, an ImageData: the photo as it is, or the drawing in black on white. */
+  /**
+   * What the network gets, an ImageData: the photo as it is, or the drawing, SIDE by SIDE in black
+   * on white, its strokes placed and then inked.
+   */
   picture() {
     const context = this.photo ?? this.drawing;
     const { width, height } = context.canvas;
     if (!this.photo) {
       context.fillStyle = "#fff";
       context.fillRect(0, 0, width, height);
-      write(context, this.strokes, "#000");
+      if (this.strokes.length) write(context, placed(this.strokes), "#000");
     }
     return context.getImageData(0, 0, width, height);
   }
@@ -182,9 +248,35 @@ export class Pad {
     context.clearRect(0, 0, side, side);
     if (!this.photo) return write(context, this.strokes, getComputedStyle(this.canvas).color);
     const { canvas } = this.photo;
-    const scale = side / Math.max(canvas.width, canvas.height);
-    const [width, height] = [canvas.width * scale, canvas.height * scale];
-    context.drawImage(canvas, (side - width) / 2, (side - height) / 2, width, height);
+    const { left, top, scale } = this.#frame(side);
+    context.drawImage(canvas, left, top, canvas.width * scale, canvas.height * scale);
+    if (this.stroke) this.#paintBox(context, side);
+  }
+
+  /** The box being drawn: what is outside of it is veiled, and its edge can be seen on anything. */
+  #paintBox(context, side) {
+    const [[left, right], [top, bottom]] = this.#box().map((ends) => ends.map((at) => at * side));
+    const outside = new Path2D();
+    outside.rect(0, 0, side, side);
+    outside.rect(left, top, right - left, bottom - top);
+    context.fillStyle = "rgb(0 0 0 / 45%)";
+    context.fill(outside, "evenodd");
+    for (const [width, color] of [[4, "#000"], [2, "#fff"]]) {
+      [context.lineWidth, context.strokeStyle] = [width * devicePixelRatio, color];
+      context.strokeRect(left, top, right - left, bottom - top);
+    }
+  }
+
+  /** Where the photo lies on a pad of this side, and how large one of its pixels is there. */
+  #frame(side) {
+    const { width, height } = this.photo.canvas;
+    const scale = side / Math.max(width, height);
+    return { left: (side - width * scale) / 2, top: (side - height * scale) / 2, scale };
+  }
+
+  /** From where to where the box goes, across and down. */
+  #box() {
+    return [0, 1].map((axis) => range(this.stroke, axis));
   }
 
   // what happens to the picture
@@ -195,32 +287,68 @@ export class Pad {
     this.#update();
   }
 
+  /** What is there now, for Undo; of many photos only the latest. */
+  #remember() {
+    this.past.push([this.strokes, this.photo]);
+    const photos = new Set(this.past.map(([, photo]) => photo).filter(Boolean));
+    if (photos.size <= PHOTOS_KEPT) return;
+    const [oldest] = photos;
+    this.past = this.past.slice(1 + this.past.findLastIndex(([, photo]) => photo === oldest));
+  }
+
   #instead(photo) {
-    if (!this.blank) this.past.push([this.strokes, this.photo]);
+    if (!this.blank) this.#remember();
     this.#put([], photo);
   }
 
   #penDown(point) {
-    this.past.push([this.strokes, this.photo]);
     const stroke = [point];
+    if (this.photo) return this.#drawBox(stroke);
+    this.#remember();
     this.#put([...this.strokes, stroke], null, stroke);
   }
 
   #penTo(...points) {
+    if (this.photo) return this.#drawBox([this.stroke[0], points.at(-1)]);
     this.stroke.push(...points);
     this.#update();
   }
 
+  /** A box changes nothing before it is drawn. */
+  #drawBox(corners) {
+    this.stroke = corners;
+    this.#redraw();
+  }
+
   #penUp() {
     if (!this.stroke) return;
+    const box = this.photo && this.#box();
     this.stroke = null;
-    this.#update();
+    if (!box) this.#update();
+    else if (box.every(([low, high]) => high - low > CROP)) this.#crop(box);
+    else this.#redraw();
+  }
+
+  /** What of the photo is in the box becomes the photo. */
+  #crop([[left, right], [top, bottom]]) {
+    const { canvas } = this.photo;
+    const frame = this.#frame(1);
+    const [x, endX] = [left, right].map((at) => inside((at - frame.left) / frame.scale, canvas.width));
+    const [y, endY] = [top, bottom].map((at) => inside((at - frame.top) / frame.scale, canvas.height));
+    if (endX - x < 1 || endY - y < 1) return this.#redraw(); // beside the photo
+    const cut = sheet(endX - x, endY - y);
+    cut.drawImage(canvas, -x, -y);
+    this.#instead(cut);
   }
 
   #update() {
+    this.#redraw();
+    this.changed();
+  }
+
+  #redraw() {
     this.paint();
     this.#showCursor();
-    this.changed();
   }
 
   #showCursor() {
@@ -237,7 +365,8 @@ export class Pad {
     const { canvas } = this;
     const at = (event) => {
       const box = canvas.getBoundingClientRect();
-      return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+      const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+      return [x / box.width, y / box.height].map((at) => Math.min(1, Math.max(0, at)));
     };
     let pointer = null; // the one that draws: a palm beside the pen does not
     canvas.addEventListener("pointerdown", (event) => {
@@ -278,8 +407,10 @@ export class Pad {
     if (event.key === " " && event.repeat) return; // held down, it is pressed once
     this.cursor ??= [0.5, 0.5];
     if (!move) return this.stroke ? this.#penUp() : this.#penDown(this.cursor);
-    const inside = (value) => Math.min(1 - PEN / 2, Math.max(PEN / 2, value));
-    this.cursor = this.cursor.map((was, i) => inside(was + STEP * move[i]));
+    const edge = this.photo ? 0 : PEN / 2;
+    this.cursor = this.cursor.map((was, i) =>
+      Math.min(1 - edge, Math.max(edge, was + STEP * move[i])),
+    );
     this.stroke ? this.#penTo(this.cursor) : this.#showCursor();
   }
 
@@ -298,11 +429,15 @@ export class Pad {
 
 // --- the answer --------------------------------------------------------------------------
 
-const percent = (p) => (100 * p).toFixed(1);
+/** A probability in percent, and the word before it where that says less: no network is that sure. */
+function percent(p, over) {
+  return p < 0.9995 ? ["", (100 * p).toFixed(1)] : [over, "99.9"];
+}
 
-/** "It reads 3, 98.7% sure.", in the language of the words. */
+/** "It reads 3, 98.7 % sure.", in the language of the words. */
 export function sentence(words, { label, probabilities }) {
-  return fill(words.answer, { digit: label, percent: percent(probabilities[label]) });
+  const [over, number] = percent(probabilities[label], words.over);
+  return fill(words.answer, { digit: label, over, percent: number });
 }
 
 /** An answer, shown in `root`: in its <output>, its aria-live sentence, and ten bars in its <ol>. */
@@ -323,16 +458,16 @@ export class Reading {
     this.said.setAttribute("aria-busy", String(Boolean(stroke)));
   }
 
-  /** Show an answer, { label, probabilities }, or none, null; and say `text`. */
-  show(answer, text) {
-    this.digit.textContent = answer ? answer.label : "";
+  /** Show an answer, { label, probabilities }, or none, null; say `text`, and in large `sign`. */
+  show(answer, text, sign = answer?.label ?? "") {
+    this.digit.textContent = sign;
     // the same text, put there again, might be read aloud again
     if (this.said.textContent !== text) this.said.textContent = text;
     this.bars.forEach((bar, digit) => {
       const p = answer ? answer.probabilities[digit] : 0;
       bar.classList.toggle("best", digit === answer?.label);
       bar.children[1].style.setProperty("--p", p);
-      bar.children[2].textContent = answer ? `${percent(p)}\u00a0%` : "";
+      bar.children[2].textContent = answer ? `${percent(p, ">").join("")}\u00a0%` : "";
     });
   }
 }
