@@ -41,7 +41,7 @@ bench: .venv/ready
 test: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
-	$(BIN)/pytest --nbval --nbval-current-env -n 2 --dist loadscope notebooks/*.ipynb
+	$(BIN)/pytest --nbval --nbval-current-env notebooks/*.ipynb
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

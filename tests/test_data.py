@@ -327,7 +327,14 @@ def test_a_damaged_pickle_is_named_in_one_sentence(small, tmp_path, spoil, sente
 
 @pytest.mark.parametrize(
     "content",
-    [b"", gzip.compress(b"", mtime=0), b"\x1f\x8b junk", b"junk", pickle.dumps([1, 2, 3]), pickle.dumps(7)],
+    [
+        b"",
+        gzip.compress(b"", mtime=0),
+        b"\x1f\x8b junk",
+        b"junk",
+        pickle.dumps([1, 2, 3]),
+        pickle.dumps(7),
+    ],
 )
 def test_a_file_that_is_no_such_pickle(small, tmp_path, content):
     path = tmp_path / "mnist.pkl.gz"
