@@ -120,7 +120,7 @@ class DrawingPad(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return "DrawingPad: run this cell in JupyterLab, and draw"
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
+    def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
         shown = super()._repr_mimebundle_(**kwargs)
         if shown is None:
             return None
