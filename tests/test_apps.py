@@ -717,8 +717,9 @@ def test_the_download_shows_how_far_it_is(browser, dist):
         draw(page, 1)  # one need not wait
         assert not page.locator(".notice").is_visible()
         for _ in range(1200):
-            if not waiting:
-                page.wait_for_timeout(50)
+            if waiting:
+                break
+            page.wait_for_timeout(50)
         waiting[0].continue_()
         page.unroute("**/digit.onnx")
         answer_is(page, 1)

@@ -4,7 +4,7 @@
 //     <digit-reader lang="en"></digit-reader>
 
 import { load, recognize } from "./lenet.js";
-import { MARKUP, Pad, Reading, fill, preferredLanguage, sentence, sheet, translate } from "./pad.js";
+import { MARKUP, Pad, Reading, fill, preferredLanguage, putGrey, sentence, sheet, translate } from "./pad.js";
 import { pieces } from "./pieces.js";
 import { WORDS } from "./words.js";
 
@@ -38,8 +38,7 @@ function loaded(progress) {
 export class DigitReader extends HTMLElement {
   static observedAttributes = ["lang"];
 
-  answer = null;
-  #result = null; // the same, or that there is no ink
+  #result = null; // what lenet.js says last, with ink or without
   #apart = null; // the digits of a picture that seems to hold several
   #session = null;
   #failure = null; // or the word for what is wrong with the network
@@ -121,6 +120,10 @@ export class DigitReader extends HTMLElement {
     this.#show();
   }
 
+  get answer() {
+    return this.#result?.hasInk ? this.#result : null;
+  }
+
   get words() {
     return WORDS[this.language];
   }
@@ -138,7 +141,6 @@ export class DigitReader extends HTMLElement {
       const apart = result.hasInk && !this.pad.stroke ? await this.#oneByOne(picture) : [];
       if (this.#again && apart.length) continue; // the picture has changed since
       [this.#result, this.#apart] = [result, apart];
-      this.answer = result.hasInk ? result : null;
       this.#show();
       this.dispatchEvent(new CustomEvent("read", { detail: this.answer, bubbles: true }));
       await new Promise(requestAnimationFrame);
@@ -174,11 +176,7 @@ export class DigitReader extends HTMLElement {
       : this.#session ? say(pad.photo ? "blank" : "draw")
       : this.#failure ? "" : say("waiting");
     this.reading.show(answer, text, several ? "?" : undefined);
-    const image = this.saw.createImageData(28, 28);
-    const pixels = new Uint32Array(image.data.buffer);
-    const grey = this.#result?.normalized;
-    pixels.forEach((_, i) => (pixels[i] = 0xff000000 | ((grey?.[i] ?? 0) * 0x010101)));
-    this.saw.putImageData(image, 0, 0);
+    putGrey(this.saw, this.#result?.normalized ?? new Uint8Array(28 * 28));
   }
 }
 

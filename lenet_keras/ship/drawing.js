@@ -5,21 +5,9 @@
 function greyOf({ width, height, data }) {
   const grey = new Uint8Array(width * height);
   for (let i = 0; i < grey.length; i++) {
-    grey[i] = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2] + 0.5;
+    grey[i] = greyAt(data, i) + 0.5;
   }
   return { height, width, grey };
-}
-
-/** Grey bytes, an array or a DataView of them, onto a canvas. */
-function putGrey(context, bytes) {
-  const { width, height } = context.canvas;
-  const grey = ArrayBuffer.isView(bytes)
-    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    : new Uint8Array(bytes);
-  const image = context.createImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < pixels.length; i++) pixels[i] = 0xff000000 | (grey[i] * 0x010101);
-  context.putImageData(image, 0, 0);
 }
 
 /**

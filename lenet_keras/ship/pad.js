@@ -101,6 +101,18 @@ export function sheet(width, height, canvas = document.createElement("canvas")) 
   return canvas.getContext("2d", { willReadFrequently: true });
 }
 
+/** Grey bytes, an array or a DataView of them, onto a canvas. */
+export function putGrey(context, bytes) {
+  const { width, height } = context.canvas;
+  const grey = ArrayBuffer.isView(bytes)
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes);
+  const image = context.createImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = 0xff000000 | (grey[i] * 0x010101);
+  context.putImageData(image, 0, 0);
+}
+
 /** A pixel's edge, rounded, from 0 to `length`. */
 const inside = (at, length) => Math.min(length, Math.max(0, Math.round(at)));
 

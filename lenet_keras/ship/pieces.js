@@ -36,6 +36,11 @@ export function pieces(picture) {
   }));
 }
 
+/** The grey of an ImageData's pixel i, not rounded. */
+export function greyAt(data, i) {
+  return 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2];
+}
+
 /** The picture's grey in cells of step by step pixels. */
 function coarse({ width, height, data }) {
   const step = Math.ceil(Math.max(width, height) / GRID);
@@ -43,8 +48,7 @@ function coarse({ width, height, data }) {
   const grey = new Float32Array(columns * rows);
   for (let y = 0; y < rows * step; y++) {
     for (let x = 0; x < columns * step; x++) {
-      const at = 4 * (y * width + x);
-      const value = 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2];
+      const value = greyAt(data, y * width + x);
       grey[Math.floor(y / step) * columns + Math.floor(x / step)] += value / step / step;
     }
   }
