@@ -40,7 +40,7 @@ bench: .venv/ready
 
 test: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 	$(BIN)/pytest --nbval --nbval-current-env notebooks/*.ipynb
 
 .venv/ready: requirements.lock pyproject.toml

@@ -21,6 +21,7 @@ from lenet_keras.data import Mnist
 from lenet_keras.devices import building_on, check_devices, fitting_on, native_precision
 from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
+from lenet_keras.memory import keep_freed_memory
 from lenet_keras.minibatches import Minibatches
 from lenet_keras.model import build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation, validation_frequency
@@ -42,6 +43,7 @@ def initial_model(recipe: Recipe) -> keras.Model:
 
         # every sum in a fixed order, whichever thread is faster
         tf.config.experimental.enable_op_determinism()
+        keep_freed_memory()
     precision = native_precision() if recipe.precision == "auto" else recipe.precision
     sizes = (recipe.nkerns, recipe.n_hidden, recipe.seed)
     return build_lenet5(*sizes, recipe.activation, recipe.dropout, precision)
