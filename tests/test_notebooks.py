@@ -29,6 +29,7 @@ COURSE = [
     "09_onnx",
     "10_your_digits",
     "11_modern",
+    "12_by_hand",
 ]
 
 # What the Chinese annotator asked or slipped on, as the table in 00 quotes it.
