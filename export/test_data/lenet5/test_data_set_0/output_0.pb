@@ -1,2 +1,2 @@
 
-BprobabilitiesJ(<o0?Û&4ë˜µ35G8³ž¶/+\™2ÜÂñ(Úü?Ðc¾04X°4
+BprobabilitiesJ(Zo0^Û&4™µ3gG8áž¶/R\™2ûÂñ(Úü?d¾0vX°4
