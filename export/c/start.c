@@ -8,5 +8,7 @@ static void reset(void) {
   _start();
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[] = {stack_end,
-                                                                                  (void *)reset};
+__attribute__((section(".vectors"), used)) static const struct {
+  char *stack;
+  void (*reset)(void);
+} vectors = {stack_end, reset};
