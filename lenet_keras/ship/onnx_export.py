@@ -202,7 +202,7 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
     depend on the batch, so every batch size gives the same bits.
 
     Three things are there for other runtimes, and change no bit of onnxruntime's answers:
-    pooling is in bytes too and biases stay float32 (OpenCV), and no shape stands between the
+    pooling is in bytes too and biases are float32 (OpenCV), and no shape stands between the
     nodes (tract).
 
     Args:
@@ -248,7 +248,6 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
                 reduce_range=True,  # 7 bits
                 op_types_to_quantize=["Conv", "Gemm", "MaxPool"],
                 nodes_to_exclude=["logits"],
-                extra_options={"QuantizeBias": False},
             )
             quantised = onnx.load(path)
     except OSError as error:
@@ -258,7 +257,21 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
         ) from error
     del quantised.metadata_props[:], quantised.graph.value_info[:]
     quantised.graph.name = "lenet5-int8"
+    _biases_in_float32(quantised.graph)
     return _stamped(quantised, {p.key: p.value for p in lenet5.metadata_props})
+
+
+def _biases_in_float32(graph: onnx.GraphProto) -> None:
+    """Each int32 bias times its unit, in float32: still whole units, so nothing is lost."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.output[0].endswith("/bias")]:
+        parts = [tensors[name] for name in node.input]
+        units, unit, _ = map(numpy_helper.to_array, parts)
+        bias = numpy_helper.from_array(units.astype(np.float32) * unit, node.output[0])
+        graph.node.remove(node)
+        for part in parts:
+            graph.initializer.remove(part)
+        graph.initializer.append(bias)
 
 
 def lenet5_float_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:

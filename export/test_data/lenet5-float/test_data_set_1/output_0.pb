@@ -1,2 +1,2 @@
 
-BprobabilitiesJ(Dg?Î¾6·_?3Ls[6w!4U?5ç+;å-E1ñ!¾=Ï·8
+BprobabilitiesJ(Ag?»¾6´_?3Is[6¦w!4S?5ç+;Ê-E1"¾=Ä·8

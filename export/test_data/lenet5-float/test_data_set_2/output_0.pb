@@ -1,2 +1,2 @@
 
-BprobabilitiesJ(IÎN?(÷Í5ÄL2´ŒÂ4HØG5iÝ&3½!w:Š­0~ÇC>l$ñ7
+BprobabilitiesJ(<ÎN?(÷Í5¨L2ÁŒÂ4IØG54Ý&3½!w:‚­0®ÇC>k$ñ7

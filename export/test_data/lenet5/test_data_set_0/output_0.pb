@@ -1,2 +1,2 @@
 
-BprobabilitiesJ(Zo0^Û&4™µ3gG8á¶/R\™2ûÂñ(Úü?d¾0vX°4
+BprobabilitiesJ(<o0?Û&4ë˜µ35G8³¶/+\™2ÜÂñ(Úü?Ğc¾04X°4
