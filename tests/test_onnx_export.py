@@ -127,6 +127,15 @@ def test_int8_is_small_and_keeps_the_labels(run, lenet5, digits):
     assert {p.key for p in int8.metadata_props} == {"classes"}
 
 
+def test_int8_is_as_opencv_and_tract_want_it(lenet5, digits):
+    graph = lenet5_int8_onnx(lenet5, digits.train.images).graph
+    operators = " ".join(node.op_type for node in graph.node)
+    assert operators.count("DequantizeLinear MaxPool QuantizeLinear") == 2
+    types = {i.name: i.data_type for i in graph.initializer if i.name.endswith("/bias")}
+    assert len(types) == 4 and set(types.values()) == {onnx.TensorProto.FLOAT}
+    assert not graph.value_info
+
+
 def test_the_strict_file_is_the_same_network(run, lenet5, digits):
     strict = lenet5_float_onnx(lenet5)
     check(strict)
