@@ -44,6 +44,12 @@ def next_to(mask: np.ndarray) -> np.ndarray:
     return windows(np.pad(mask, 1), 3).any(axis=(2, 3))
 
 
+def level_at(border: np.ndarray, share: float) -> float:
+    """The lowest whole level that this share of the border is no higher than."""
+    level = np.ceil(np.quantile(border, share, method="inverted_cdf"))
+    return np.clip(level, -64, 192)
+
+
 def find_ink(picture: np.ndarray) -> tuple[np.ndarray, float]:
     """How much ink each pixel has, and the paper's grain."""
     small, k = thumbnail(picture)
@@ -54,8 +60,8 @@ def find_ink(picture: np.ndarray) -> tuple[np.ndarray, float]:
     columns = paper[:, [0, -1]] - dark[::k, [0, -1]]
     border = np.concatenate([rows.ravel(), columns.ravel()])
     quarter, half, three_quarters = (
-        np.clip(np.ceil(np.quantile(border, q, method="inverted_cdf")), -64, 192)
-        for q in (0.25, 0.5, 0.75)
+        np.mean([level_at(border, (middle + by) / 100) for by in (-9, -3, 3, 9)])
+        for middle in (25, 50, 75)
     )
     grain = min(half - quarter, three_quarters - half)
     paper = paper - min(half, 32) - 3 * grain
@@ -342,7 +348,9 @@ def test_pens_on_a_large_canvas(pen: int) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 0, 5), (1, 5, 0), (1, 0, 0), (2, 0, 0)])
 def test_pictures_without_pixels_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(Exception, match=r"out of data bounds|requested shape|dimension with a value of 0"):
+    with pytest.raises(
+        Exception, match=r"out of data bounds|requested shape|dimension with a value of 0"
+    ):
         GRAPH.run(None, {"image": np.zeros(shape, np.uint8)})
 
 
