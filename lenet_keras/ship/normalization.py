@@ -22,10 +22,9 @@ The steps, each a paragraph of `_normalize` below:
     1. thumbnail   means of k×k pixels, at most 56 a side: what is paper shows in the small
     2. polarity    is the ink dark or light? What is farther from its surroundings
     3. paper       the level around each pixel, with the strokes filled in (a grey closing);
-                   so a shadow is paper, and so is what goes on past the border on a broad
-                   front: a frame, the lines around a table's cell
-    4. ink         what differs from the paper by more than the paper's grain; dust and
-                   pale or thin lines away from the digit are dropped
+                   so a shadow is paper, and what is dark all along the border
+    4. ink         what differs from the paper by more than the paper's grain; a frame, dust
+                   and pale or thin lines away from the digit are dropped
     5. box         the rows and columns that hold solid ink, not a mere speck of dust
     6. mass        the centre of mass of the ink in and right around the box
     7. place       the box's longer side becomes 20 pixels, and the pixel that holds the
@@ -67,12 +66,16 @@ INSIDE = (AROUND - 1) // 2 - BEYOND  # and those farther out do not count
 PEN = 15  # no stroke is wider, in pixels of the thumbnail
 EDGE = 1  # paper is as dark as the darkest paper within this: a shadow's edge is no ink
 OUTSIDE = PEN - 1 + EDGE  # how far the closing looks
+DARKER = 0.25  # of the contrast: outside is no darker than this below the mean of the border
 
 GRAIN = 3.0  # ink begins at 3 × the paper's quartile deviation: 2 σ where that is Gaussian
 LOWEST = -64.0  # levels that the border may differ from its paper by: these, and 255 more
 ABOVE = 32.0  # the closing is above grainy paper by no more; past that it is a thin frame
 FAINTEST = 2.0  # levels of 255 that a blob of ink differs from even paper, at least …
 LEAST = 32.0  # … and by 1/32 of all that there is between black and white in the picture
+BLACK = 0.4  # of the contrast: a frame's lines are darker than the lightest paper by this
+COVER = 0.899  # and hold 9/10 of a row or column
+OUTER = 6  # in the outer 1/6 of the picture
 SEED = 2.6  # there is ink where 3×3 pixels have 1/2.6 of the densest such block, and next to it
 NOWHERE = -999.0  # nothing is as dark
 SOLID = 4.0  # solid ink has 1/4 of the strongest ink of the picture …
@@ -81,7 +84,7 @@ THIN = 0.6  # strokes are thin if scaling took 4/10 of their ink; of MNIST's own
 PEAK = 254.0  # MNIST's digits all have their brightest pixel at 254 or 255 …
 BODY = 190.0  # … and 98 in 100 have a body (see `_body`) above 190
 TINY = 1e-6  # keeps 0/0 away from blank pictures
-NUDGE = 1e-3  # of an output pixel: more than float32 is ever wrong by
+NUDGE = 1e-3  # of a level, or of an output pixel: more than float32 is ever wrong by
 
 FLOAT_ = onnx.TensorProto.FLOAT
 UINT8_ = onnx.TensorProto.UINT8
@@ -124,11 +127,19 @@ def _stands_out(small: FLOAT["N", 1, "h", "w"]):
 
 
 @script(default_opset=op)
-def _closed(dark: FLOAT["N", 1, "h", "w"]):
-    """Dark strokes filled in from both sides, the picture going on outside as its border is."""
-    larger = op.Pad(
-        dark, op.Constant(value_ints=[0, 0, OUTSIDE, OUTSIDE, 0, 0, OUTSIDE, OUTSIDE]), mode="edge"
-    )
+def _closed(dark: FLOAT["N", 1, "h", "w"], contrast: FLOAT["N", 1, 1, 1]):
+    """Dark strokes filled in from both sides.
+
+    Outside, the picture goes on as its border is, but not much darker than most of it: where a
+    stroke of the digit ends at the border, paper goes on.
+    """
+    rows = op.ReduceMean(op.Gather(dark, op.Constant(value_ints=[0, -1]), axis=2), axes=[2, 3])
+    columns = op.ReduceMean(op.Gather(dark, op.Constant(value_ints=[0, -1]), axis=3), axes=[2, 3])
+    darkest = op.Floor((rows + columns) / 2.0 - contrast * DARKER + NUDGE)
+    sides = op.Constant(value_ints=[0, 0, OUTSIDE, OUTSIDE, 0, 0, OUTSIDE, OUTSIDE])
+    inside = op.Pad(op.Cast(dark > NOWHERE, to=FLOAT_), sides) > 0.0
+    larger = op.Pad(dark, sides, mode="edge")
+    larger = op.Where(inside, larger, op.Max(larger, darkest))
     lightest = op.MaxPool(larger, kernel_shape=[PEN, PEN])
     return op.Neg(op.MaxPool(op.Neg(lightest), kernel_shape=[PEN + 2 * EDGE, PEN + 2 * EDGE]))
 
@@ -173,6 +184,17 @@ def _blocks(picture: FLOAT["N", 1, "H", "W"]):
 def _next_to(mask: FLOAT["N", 1, "h", "w"]):
     """1 where the mask is 1, and on the 8 pixels around, else 0."""
     return op.MaxPool(mask, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+
+
+@script(default_opset=op)
+def _lines(black: FLOAT["N", 1, "h", "w"]):
+    """1 for the rows near the top or bottom that are black, or next to it, from side to side."""
+    wide = op.MaxPool(black, kernel_shape=[3, 1], pads=[1, 0, 1, 0])
+    whole = op.Cast(op.ReduceMean(wide, axes=[3]) > COVER, to=FLOAT_)  # [N, 1, h, 1]
+    last = op.Squeeze(op.Shape(black, start=2, end=3)) - 1
+    row = op.Unsqueeze(op.Range(0, last + 1, 1), [1])
+    outer = op.Cast(op.Min(row, last - row) * OUTER < last, to=FLOAT_)
+    return whole * outer
 
 
 @script(default_opset=op)
@@ -243,23 +265,30 @@ def _normalize(image: UINT8["N", "H", "W"]):
 
     # 3. Paper. What is left of the border once paper is taken off tells how far the closing
     # is above even paper, and the paper's grain. Quartiles shrug off strokes that touch it.
-    closed = _closed(small)
+    lightest = op.ReduceMax(small, axes=[2, 3])
+    contrast = lightest - op.ReduceMin(small, axes=[2, 3])
+    closed = _closed(small, contrast)
     levels = _border_levels(dark, closed, k)
     quarter, half, three_quarters = op.Split(
         op.AveragePool(levels, kernel_shape=[1, 4], strides=[1, 4]), axis=3
     )
     grain = op.Min(half - quarter, three_quarters - half)
-    above = op.Min(half, ABOVE)
+    paper = closed - op.Min(half, ABOVE) - grain * GRAIN
 
-    # 4. Ink. Dust is dropped, and lines that are thinner or paler than the digit: what is not
-    # next to dense ink, nor next to ink that is. A root counts how much of a block is ink
-    # rather than how dark it is.
-    paper = closed - above - grain * GRAIN
-    small_ink = op.Relu(paper - small)
+    # 4. Ink. A frame has lines of both directions: a bar of a 7 at the border is none. Dust is
+    # dropped, and lines that are thinner or paler than the digit: what is not next to dense
+    # ink, nor next to ink that is. A root counts how much of a block is ink rather than how
+    # dark it is.
+    black = op.Cast(small < lightest - contrast * BLACK, to=FLOAT_)
+    rows = _lines(black)
+    columns = op.Transpose(_lines(op.Transpose(black, perm=[0, 1, 3, 2])), perm=[0, 1, 3, 2])
+    frame = op.ReduceMax(rows, axes=[2]) * op.ReduceMax(columns, axes=[3])
+    no_frame = 1.0 - op.Max(rows, columns) * frame
+    small_ink = op.Relu(paper - small) * no_frame
     density = _blocks(op.Sqrt(small_ink))
     seed = op.Cast(density > op.ReduceMax(density, axes=[2, 3]) / SEED, to=FLOAT_)
     grown = _next_to(seed) * op.Cast(small_ink > 0.0, to=FLOAT_)
-    kept = _next_to(grown)
+    kept = _next_to(grown) * no_frame
     level = op.Where(kept > 0.0, paper, NOWHERE)
     ink = op.Relu(_enlarged(level, row, column, k) - dark)
 
@@ -310,7 +339,6 @@ def _normalize(image: UINT8["N", "H", "W"]):
 
     # A blank picture is one whose ink hardly differs from the paper, or hardly so beside
     # all that is no ink: the frame around an empty cell.
-    contrast = op.ReduceMax(small, axes=[2, 3]) - op.ReduceMin(small, axes=[2, 3])
     ink_found = densest > grain + FAINTEST + contrast / LEAST
     shown = op.Where(ink_found, lifted, 0.0)
     normalized = op.Cast(op.Squeeze(shown, [1]), to=UINT8_)
