@@ -346,6 +346,32 @@ def test_dust_does_not_shrink_the_digit(mnist: Mnist) -> None:
     assert np.array_equal(normalize(dusty)[0], normalize(clean)[0])
 
 
+def on_paper(digits: np.ndarray) -> np.ndarray:
+    """Dark on light, five times as large, with a margin: uint8 [N, 200, 200]."""
+    large = digits.repeat(5, 1).repeat(5, 2) / 255
+    return np.rint(220 - 160 * np.pad(large, ((0, 0), (30, 30), (30, 30)))).astype(np.uint8)
+
+
+@pytest.mark.mnist
+def test_a_frame_is_no_ink(mnist: Mnist) -> None:
+    plain = on_paper(mnist.test.images[:50])
+    framed = plain.copy()
+    framed[:, [5, 6, 7, 8, 191, 192, 193, 194]] = 60
+    framed[:, :, [5, 6, 7, 8, 191, 192, 193, 194]] = 60
+    assert np.array_equal(normalize(framed)[0], normalize(plain)[0])
+
+
+@pytest.mark.parametrize("light", [0.5, 0.7])
+@pytest.mark.mnist
+def test_a_shadow_is_no_ink(mnist: Mnist, light: float) -> None:
+    plain = on_paper(mnist.test.images[:50])
+    shadowed = plain.copy()
+    shadowed[:, :, :30] = np.rint(shadowed[:, :, :30] * light)
+    assert np.array_equal(normalize(shadowed)[0], normalize(plain)[0])
+    blank = np.where(np.arange(200) < 90, 220 * light, 220).astype(np.uint8)
+    assert not normalize(np.broadcast_to(blank, (1, 200, 200)))[1].any()
+
+
 @pytest.mark.parametrize("pen", [1, 2, 5, 15])
 def test_pens_on_a_large_canvas(pen: int) -> None:
     """A "7" drawn on 300×300 is as bright as MNIST's, however thin the pen."""
