@@ -290,7 +290,7 @@ def test_five_thousand_odd_pictures_get_a_finite_answer():
 )
 def test_what_is_no_picture_is_refused(wrong):
     run = session("digit.onnx")
-    with pytest.raises(Exception, match=r"INVALID_ARGUMENT|Unexpected input data type|out of"):
+    with pytest.raises(Exception, match=r"INVALID_ARGUMENT|data type|Reshape|value of 0"):
         run.run(None, {"image": wrong})
     assert len(run.run(["label"], {"image": np.zeros((0, 28, 28), np.uint8)})[0]) == 0
     assert run.run(["has_ink"], {"image": np.eye(28, dtype=np.uint8)[None] * 255})[0].all()
