@@ -175,7 +175,8 @@ class PatienceStopping(keras.callbacks.Callback):
         last_index = min(batch, self.n_train_batches - 1)
         for index in range(self._next_index, last_index + 1):
             iter = self._epoch * self.n_train_batches + index
-            if (iter + 1) % self.validation_frequency == 0:
+            due = (iter + 1) % self.validation_frequency == 0
+            if due or (not self.choose and self._is_last(iter + 1)):
                 self._validate(iter, index, float((logs or {}).get("loss", math.nan)))
             if self.choose and self.rule.exhausted(iter):
                 self.stopped_iteration = iter + 1
@@ -213,6 +214,9 @@ class PatienceStopping(keras.callbacks.Callback):
     def _to_keep(self, iteration: int, validation_error: float) -> bool:
         if self.choose:
             return validation_error < self.best_validation_error
+        return self._is_last(iteration)
+
+    def _is_last(self, iteration: int) -> bool:
         return iteration == self.params["epochs"] * self.params["steps"]
 
     def _take_note(self, validation: Validation, weights: list[np.ndarray] | None) -> None:

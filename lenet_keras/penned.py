@@ -279,8 +279,13 @@ OTHERS: list[Form] = [letter, pair, letter, pair, letter, pair, scribble, frame]
 # --- hand and pen ------------------------------------------------------------------------
 
 
-def by_hand(strokes: list[Stroke], rng: Rng) -> np.ndarray:
+def by_hand(strokes: list[Stroke], rng: Rng, unsteady: float | None = None) -> np.ndarray:
     """The strokes as one hand would write them.
+
+    Args:
+        strokes: of one digit.
+        rng: whose hand it is.
+        unsteady: how far the hand goes astray, of the digit's height; drawn at random if not said.
 
     Returns:
         float64 [POINTS, 2], evenly along all strokes together.
@@ -288,13 +293,13 @@ def by_hand(strokes: list[Stroke], rng: Rng) -> np.ndarray:
     lengths = [np.hypot(*np.diff(stroke, axis=0).T).sum() for stroke in strokes]
     shares = np.maximum(3, np.round(POINTS * np.array(lengths) / sum(lengths)).astype(int))
     shares[np.argmax(shares)] += POINTS - shares.sum()
-    round_off = rng.integers(0, 5)
+    round_off = int(rng.integers(0, 5))
     points = np.concatenate(
         [rounded(evenly(stroke, n), round_off) for stroke, n in zip(strokes, shares)]
     )
     points = points - 0.5
     bend = np.zeros_like(points)  # smooth over the plane, so that what met still meets
-    unsteady = rng.uniform(0.01, 0.04)
+    unsteady = rng.uniform(0.01, 0.04) if unsteady is None else unsteady
     for _ in range(4):
         wave, phase = rng.normal(0, 3, 2), rng.uniform(0, 2 * np.pi)
         bend += rng.normal(0, unsteady, 2) * np.sin(points @ wave + phase)[:, None]

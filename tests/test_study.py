@@ -45,6 +45,16 @@ def test_the_table_and_the_model_that_is_kept(study, monkeypatch, tmp_path):
     assert kept == ["seed-2"]  # by validation, not by test
 
 
+def test_of_final_runs_the_first_is_kept_and_the_end_counts(study, monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "HERE", tmp_path)
+    record(tmp_path / "best" / f"seed-{TUTORIAL.seed}", 0.2, 0.5)
+    record(tmp_path / "best" / "seed-1", 0.1, 0.4)
+    assert "| seed-1 | 0.10 | 3 | 0.40 | 90 |" in study.table("best")
+    study.keep_the_best_model("best")
+    kept = [path.parent.name for path in (tmp_path / "best").glob("*/model.keras")]
+    assert kept == [f"seed-{TUTORIAL.seed}"]
+
+
 def test_a_nudge_is_one_unit_in_the_last_place_of_every_weight(study, monkeypatch):
     small = replace(TUTORIAL, nkerns=(3, 4), n_hidden=7)
     before, nudged = initial_model(small).get_weights(), []
@@ -65,7 +75,7 @@ def test_a_nudge_is_one_unit_in_the_last_place_of_every_weight(study, monkeypatc
 
 def test_every_study_has_its_runs(study):
     assert len(study.runs_of("spread")) == 10
-    assert len(study.runs_of("modern")) == len(study.runs_of("fast")) == 5
+    assert {len(study.runs_of(name)) for name in ("modern", "fast", "best")} == {5}
     ablation = study.runs_of("ablation")
     assert len(ablation) == 3 * len(study.WITHOUT)
     recipes = {replace(recipe, name="modern", seed=0) for recipe in ablation.values()}
