@@ -31,7 +31,7 @@ from lenet_keras import load_mnist
 from lenet_keras.data import Mnist
 from lenet_keras.penned import LETTERS, frame, pair, scribble
 from lenet_keras.run import load_model
-from lenet_keras.ship.doubt import Doubt, colder, doubt_of, with_is_digit
+from lenet_keras.ship.doubt import Doubt, colder, doubt_of
 from lenet_keras.ship.onnx_export import digit_onnx, lenet5_onnx, session
 
 TWINS = set(string.ascii_letters) - set(LETTERS) - set("ckvwx")
@@ -69,7 +69,7 @@ def ready(folder: str, mnist: Mnist) -> tuple[onnxruntime.InferenceSession, Doub
     model = load_model(folder)
     doubt = doubt_of(model, mnist.valid)
     colder(model, doubt.temperature)
-    return session(with_is_digit(digit_onnx(lenet5_onnx(model)), doubt)), doubt
+    return session(digit_onnx(lenet5_onnx(model), doubt)), doubt
 
 
 def refused(network: onnxruntime.InferenceSession, pictures: np.ndarray) -> int:

@@ -23,7 +23,8 @@ from lenet_keras import load_mnist
 from lenet_keras.penned import DIGITS, Form, by_hand, one, seven
 from lenet_keras.run import load_model
 from lenet_keras.score import wilson_interval
-from lenet_keras.ship.onnx_export import digit_onnx, lenet5_onnx, session
+from lenet_keras.ship.normalization import digit_model
+from lenet_keras.ship.onnx_export import lenet5_onnx, session
 
 SIDE, HEIGHT = 200, 140  # of a picture, and the longer side of the digit in it
 N = 1000  # of each digit; of each kind of 1 and 7, half as many
@@ -67,7 +68,7 @@ def table_row(name: str, wrong: list[int], n: int) -> str:
 
 
 def main(folders: list[str]) -> None:
-    networks = [session(digit_onnx(lenet5_onnx(load_model(folder)))) for folder in folders]
+    networks = [session(digit_model(lenet5_onnx(load_model(folder)))) for folder in folders]
     rng = np.random.default_rng(2026)
     print(header("misread", "how many", *folders))
     total, of_all = [0] * len(networks), 0

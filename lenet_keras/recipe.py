@@ -281,8 +281,9 @@ MODERN = Recipe(
 BEST = replace(
     MODERN,
     name="best",
-    penned=10_000,
+    penned=15_000,
     others=5_000,
+    n_epochs=25,
     final=True,
     precision="float32",
 )

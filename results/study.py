@@ -139,6 +139,11 @@ def table(study: str) -> str:
         "\nThe column without a name is where, with 95 % confidence, the error on all such digits "
         "lies, if the mean test error is what 10,000 of them show (Wilson)."
     )
+    missing = [name for name in runs_of(study) if name not in records]
+    if missing:
+        lines.append(
+            f"\nNot trained yet: {', '.join(missing)}. `python results/study.py {study}` goes on."
+        )
     return "\n".join(lines) + "\n"
 
 

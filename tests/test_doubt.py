@@ -7,7 +7,8 @@ import pytest
 
 from lenet_keras.data import Split
 from lenet_keras.model import build_lenet5
-from lenet_keras.ship.doubt import REFUSED, Doubt, colder, doubt_of, with_is_digit
+from lenet_keras.ship.doubt import REFUSED, Doubt, colder, doubt_of
+from lenet_keras.ship.normalization import digit_model
 from lenet_keras.ship.onnx_export import digit_onnx, lenet5_onnx, session
 
 
@@ -53,13 +54,13 @@ def test_a_colder_network_gives_the_same_labels(network, digits):
 
 
 def test_is_digit_is_what_the_probabilities_say(network, digits):
-    plain = digit_onnx(lenet5_onnx(network, {"license": "MIT"}))
+    plain = digit_model(lenet5_onnx(network, {"license": "MIT"}))
     images = np.concatenate([digits.test.images[:99], np.zeros((1, 28, 28), np.uint8)])
     names = ["probabilities", "label", "has_ink"]
     expected = session(plain).run(names, {"image": images})
     surest = expected[0].max(axis=1)
     threshold = float(np.median(surest))
-    model = with_is_digit(plain, Doubt(1.5, threshold))
+    model = digit_onnx(lenet5_onnx(network, {"license": "MIT"}), Doubt(1.5, threshold))
     onnx.checker.check_model(model, full_check=True)
     *same, is_digit = session(model).run([*names, "is_digit"], {"image": images})
     for ours, theirs in zip(same, expected, strict=True):
