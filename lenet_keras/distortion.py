@@ -1,4 +1,4 @@
-"""Digits as another hand would write them: turned, slanted, bent, with another pen, crossed out.
+"""Digits as another hand would write them: turned, slanted, bent, with another pen.
 
 Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
 visual document analysis" (2003): every digit gets a new affine map and a new smooth field of
@@ -19,7 +19,6 @@ from lenet_keras.recipe import Distortion
 __all__ = ["Distort"]
 
 KNOTS = 7  # the displacements are drawn on a grid of 7x7, 4.5 pixels apart,
-BOX = 20.0  # the digit is in a square of so many pixels
 SMOOTHNESS = 4.0  # and blended by Gaussians of this standard deviation (Simard's sigma)
 
 
@@ -53,13 +52,6 @@ class Distort(keras.layers.Layer):
         if self.distortion.faint:
             n, most = ops.shape(values)[0], self.distortion.faint
             values *= keras.random.uniform((n, 1, 1), 1 - most, 1.0, seed=self.random)
-        if self.distortion.gap:
-            values *= 1 - self._band(self.distortion.gap, ops.shape(values)[0])
-        if self.distortion.line:
-            inked = 255 * self._band(self.distortion.line, ops.shape(values)[0])
-            values = ops.maximum(values, inked)
-        if self.distortion.noise:
-            values = self._grainy(values)
         return ops.cast(values + 0.5, "uint8")  # rounded
 
     def _where_from(self, n: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -81,23 +73,6 @@ class Distort(keras.layers.Layer):
             bends = ops.matmul(ops.matmul(self.blend, grids), self.blend.T)
             y, x = y + bends[0], x + bends[1]
         return y - self.centred[0], x - self.centred[0]
-
-    def _band(self, widest: float, n: int) -> keras.KerasTensor:
-        """A straight band for half of n pictures: 1 in it, 0 outside, smooth in between."""
-
-        def draw(limit: float) -> keras.KerasTensor:
-            return keras.random.uniform((n, 1, 1), -limit, limit, seed=self.random)
-
-        angle, width, middle = draw(np.pi), draw(widest), draw(BOX / 2)
-        rows, columns = self.centred[None, :, None], self.centred[None, None, :]
-        away = ops.abs(ops.cos(angle) * rows + ops.sin(angle) * columns - middle)
-        return ops.clip(width / 2 + 0.5 - away, 0, 1) * ops.cast(width > 0, "float32")
-
-    def _grainy(self, values: keras.KerasTensor) -> keras.KerasTensor:
-        n, most = ops.shape(values)[0], self.distortion.noise
-        deviation = ops.relu(keras.random.uniform((n, 1, 1), -most, most, seed=self.random))
-        noise = deviation * keras.random.normal(ops.shape(values), seed=self.random)
-        return ops.clip(values + noise, 0, 255)
 
     def _another_pen(self, values: keras.KerasTensor) -> keras.KerasTensor:
         n = ops.shape(values)[0]

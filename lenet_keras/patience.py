@@ -89,8 +89,6 @@ class PatienceStopping(keras.callbacks.Callback):
         patience: look at this many minibatches regardless; at least 2.
         patience_increase: wait this much longer when a new best is found.
         improvement_threshold: a relative improvement of this much is considered significant.
-        choose: keep the weights of the best validation; if not, those at the end of the last
-            epoch, which patience then does not hasten, and score the test set there alone.
         candidate: makes, from the model being trained, the one to validate, test and keep;
             without it, that is the trained model itself.
         on_validation: called with each new ``Validation``.
@@ -99,7 +97,7 @@ class PatienceStopping(keras.callbacks.Callback):
 
     Attributes, from when ``fit`` begins:
         validations: all of them, the earlier ones too.
-        best_weights: at the best validation, or at the one that is kept; None before the first.
+        best_weights: at the best validation; None before the first.
         best_iteration: its minibatch, counted from 1; 0 before the first.
         best_validation_error, test_error: fractions, there.
         stopped_iteration: the minibatch that ended training, from 1; None if patience held.
@@ -120,7 +118,6 @@ class PatienceStopping(keras.callbacks.Callback):
         patience: int = TUTORIAL.patience,
         patience_increase: int = TUTORIAL.patience_increase,
         improvement_threshold: float = TUTORIAL.improvement_threshold,
-        choose: bool = True,
         candidate: Callable[[keras.Model], keras.Model] | None = None,
         on_validation: Callable[[Validation], None] | None = None,
         earlier: Sequence[Validation] = (),
@@ -129,7 +126,6 @@ class PatienceStopping(keras.callbacks.Callback):
         super().__init__()
         self.validate_model = validate_model
         self.test_model = test_model
-        self.choose = choose
         self.candidate = candidate
         self.on_validation = on_validation
         self._begin_with = Patience(patience, patience_increase, improvement_threshold)
@@ -175,10 +171,9 @@ class PatienceStopping(keras.callbacks.Callback):
         last_index = min(batch, self.n_train_batches - 1)
         for index in range(self._next_index, last_index + 1):
             iter = self._epoch * self.n_train_batches + index
-            due = (iter + 1) % self.validation_frequency == 0
-            if due or (not self.choose and self._is_last(iter + 1)):
+            if (iter + 1) % self.validation_frequency == 0:
                 self._validate(iter, index, float((logs or {}).get("loss", math.nan)))
-            if self.choose and self.rule.exhausted(iter):
+            if self.rule.exhausted(iter):
                 self.stopped_iteration = iter + 1
                 self.model.stop_training = True
                 break
@@ -196,7 +191,7 @@ class PatienceStopping(keras.callbacks.Callback):
     def _validate(self, iter: int, index: int, cost: float) -> None:
         model = self._validated = self.candidate(self.model) if self.candidate else self.model
         validation_error, test_error = self.validate_model(model), None
-        if self._to_keep(iter + 1, validation_error) and self.test_model is not None:
+        if validation_error < self.best_validation_error and self.test_model is not None:
             test_error = self.test_model(model)
         validation = Validation(
             epoch=self._epoch + 1,
@@ -211,19 +206,9 @@ class PatienceStopping(keras.callbacks.Callback):
         if self.on_validation is not None:
             self.on_validation(validation)
 
-    def _to_keep(self, iteration: int, validation_error: float) -> bool:
-        if self.choose:
-            return validation_error < self.best_validation_error
-        return self._is_last(iteration)
-
-    def _is_last(self, iteration: int) -> bool:
-        return iteration == self.params["epochs"] * self.params["steps"]
-
     def _take_note(self, validation: Validation, weights: list[np.ndarray] | None) -> None:
         self.validations.append(validation)
-        kept = self._to_keep(validation.iteration, validation.validation_error)
-        self.rule.validated(validation.iteration - 1, validation.validation_error)
-        if kept:
+        if self.rule.validated(validation.iteration - 1, validation.validation_error):
             self.best_weights = weights
             self.best_iteration = validation.iteration
             self.best_validation_error = validation.validation_error
