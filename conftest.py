@@ -2,6 +2,7 @@
 
 Nothing is downloaded unless LENET_KERAS_DATA asks for it. Without MNIST, `pytest --nbval` executes
 the notebooks and holds them to their assertions, but compares no outputs: those are MNIST's.
+Where it compares, notebooks/rounding.cfg says which numbers are rounding.
 """
 
 import os
@@ -18,6 +19,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LENET_KERAS_DATA"] = data
     if data == "digits" and getattr(config.option, "nbval", False):
         config.option.nbval_lax = True
+    if getattr(config.option, "nbval", False) and not config.option.nbval_sanitize_with:
+        config.option.nbval_sanitize_with = str(
+            Path(__file__).parent / "notebooks" / "rounding.cfg"
+        )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

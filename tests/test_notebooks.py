@@ -29,6 +29,7 @@ COURSE = [
     "09_onnx",
     "10_your_digits",
     "11_modern",
+    "12_by_hand",
 ]
 
 # What the Chinese annotator asked or slipped on, as the table in 00 quotes it.
@@ -279,6 +280,18 @@ def test_nbval_fails_where_a_number_was_changed(tmp_path):
     assert nbval("--nbval", changed).returncode == 1
     assert nbval("--nbval-lax", changed).returncode == 0
     assert nbval("--nbval-lax", wrong).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "code"), [("5.2e-07", 0), ("0.0e+00", 0), ("3.1e-03", 1), ("0.0000", 1)]
+)
+def test_nbval_takes_rounding_for_rounding_and_nothing_else(tmp_path, stored, code):
+    cell = nbformat.v4.new_code_cell('print("3.1e-08")', execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{stored}\n")]
+    path = tmp_path / "rounding.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    done = nbval("-p", "conftest", "--nbval", path, LENET_KERAS_DATA=str(ROOT))
+    assert done.returncode == code, done.stdout
 
 
 def test_without_mnist_notebooks_are_executed_and_not_compared():
