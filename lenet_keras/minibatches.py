@@ -18,8 +18,6 @@ __all__ = ["Minibatches", "to_learn"]
 def to_learn(mnist: Mnist, recipe: Recipe) -> Split:
     """The training digits, and behind them what the recipe has learned beside them."""
     splits = [mnist.train]
-    if recipe.final:
-        splits.append(mnist.valid)
     if recipe.penned:
         splits.append(penned_digits(recipe.penned, recipe.seed))
     if recipe.others:

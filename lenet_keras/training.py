@@ -156,7 +156,6 @@ class Training:
             patience=recipe.patience,
             patience_increase=recipe.patience_increase,
             improvement_threshold=recipe.improvement_threshold,
-            choose=not recipe.final,
             candidate=self._averaged,
             on_validation=self._refuse_divergence,
             earlier=state.validations,

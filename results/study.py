@@ -11,7 +11,7 @@ spread    Is a difference between two runs luck, or rounding? Ten whole runs of 
 modern    The modern recipe at five seeds. Of the models only the one with the least
           validation error is kept.
 ablation  The modern recipe without one of its ingredients, three seeds each, beside modern.
-best      The best recipe at five seeds. The first one's model is kept: nothing chooses.
+best      The best recipe at five seeds, the same of its models.
 fast      The fast recipe at five seeds, one after the other with the machine to itself:
           its times count.
 
@@ -100,16 +100,10 @@ def mean_and_sd(values: list[float]) -> str:
 def table(study: str) -> str:
     """The study's README.md."""
     records, what = results(study), ("best_validation_error", "test_error")
-    final = all(recipe.final for recipe in runs_of(study).values())
-    when = (
-        "at the end of the last epoch (the validation digits were learned)"
-        if final
-        else "the test error where the validation error was least"
-    )
     lines = [
         f"# {study}\n",
-        f"`python results/study.py {study}` made this; errors in percent of 10,000 digits, "
-        f"{when}.\n",
+        f"`python results/study.py {study}` made this; errors in percent of 10,000 digits, the "
+        "test error where the validation error was least.\n",
         "| run | validation error | at epoch | test error | seconds |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -118,8 +112,7 @@ def table(study: str) -> str:
         valid, test = (record["result"][key] for key in what)
         with open(HERE / study / name / "history.csv") as file:
             history = list(csv.DictReader(file))
-        best = min(history, key=lambda row: float(row["validation_error"]))
-        epoch = (history[-1] if final else best)["epoch"]
+        epoch = min(history, key=lambda row: float(row["validation_error"]))["epoch"]
         seconds = record["wall_seconds"]
         lines.append(f"| {name} | {valid:.2f} | {epoch} | {test:.2f} | {seconds:.0f} |")
         groups.setdefault(name.rpartition("-")[0].replace("-", " "), []).append(record)
@@ -151,9 +144,8 @@ def keep_the_best_model(study: str) -> None:
     """Of a study's model.keras all but the one of the least validation error go."""
     done = results(study)
     best = min(done, key=lambda name: done[name]["result"]["best_validation_error"])
-    kept = {"modern": best, "best": next(iter(done))}.get(study)
     for name in done:
-        if name != kept:
+        if study not in ("modern", "best") or name != best:
             (HERE / study / name / "model.keras").unlink(missing_ok=True)
 
 

@@ -35,7 +35,6 @@ recipes = st.builds(
     averaged=st.integers(1, 9),
     penned=st.integers(0, 999),
     others=st.integers(0, 999),
-    final=st.booleans(),
     patience=st.integers(2, 10**9),
     patience_increase=st.integers(1, 9),
     improvement_threshold=st.floats(0.1, 1),
@@ -66,9 +65,7 @@ def test_a_field_of_the_distortion_is_changed_alone():
 def test_the_tutorials_dictionary_has_only_what_the_tutorial_has():
     """So a field that is added later does not change what older runs are."""
     assert {"dropout", "schedule", "distortion"}.isdisjoint(TUTORIAL.to_dict())
-    assert {"penned", "others", "final"}.isdisjoint(MODERN.to_dict())
-    assert set(MODERN.to_dict()["distortion"]) < {field.name for field in fields(Distortion)}
-    assert MODERN.changed({"distortion.gap": 2.0}).to_dict()["distortion"]["gap"] == 2.0
+    assert {"penned", "others"}.isdisjoint(MODERN.to_dict())
     assert {"learning_rate", "nkerns", "seed"} <= set(TUTORIAL.to_dict())
     assert {"dropout", "schedule", "distortion"} <= set(MODERN.to_dict())
 
@@ -95,7 +92,6 @@ INVALID = [
     {"averaged": 0},
     {"penned": -1},
     {"others": 2.5},
-    {"final": 1},
     {"nkerns": (0, 5)},
     {"nkerns": (5,)},
     {"nkerns": 5},

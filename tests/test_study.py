@@ -45,17 +45,6 @@ def test_the_table_and_the_model_that_is_kept(study, monkeypatch, tmp_path):
     assert kept == ["seed-2"]  # by validation, not by test
 
 
-def test_of_final_runs_the_first_is_kept_and_the_end_counts(study, monkeypatch, tmp_path):
-    monkeypatch.setattr(study, "HERE", tmp_path)
-    record(tmp_path / "best" / f"seed-{TUTORIAL.seed}", 0.2, 0.5)
-    record(tmp_path / "best" / "seed-1", 0.1, 0.4)
-    table = study.table("best")
-    assert "| seed-1 | 0.10 | 3 | 0.40 | 90 |" in table and "seed-2, seed-3, seed-4" in table
-    study.keep_the_best_model("best")
-    kept = [path.parent.name for path in (tmp_path / "best").glob("*/model.keras")]
-    assert kept == [f"seed-{TUTORIAL.seed}"]
-
-
 def test_a_nudge_is_one_unit_in_the_last_place_of_every_weight(study, monkeypatch):
     small = replace(TUTORIAL, nkerns=(3, 4), n_hidden=7)
     before, nudged = initial_model(small).get_weights(), []
