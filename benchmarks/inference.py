@@ -21,7 +21,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import tensorflow as tf
 from PIL import Image
 from processor import measured_on
@@ -34,7 +33,6 @@ from lenet_keras.ship.onnx_export import session
 
 ROOT = Path(__file__).parent.parent
 EXPORT = ROOT / "export"
-FILES = ("lenet5.onnx", "lenet5-int8.onnx", "digit.onnx")
 TURNS = 5
 APP = str(EXPORT / "python" / "classify.py")
 CLASSIFIER = "import sys, lenet_keras; print(lenet_keras.Classifier()(sys.argv[1]).label)"
@@ -137,14 +135,8 @@ def run(command: list[str], standard_input: str) -> None:
 def main() -> None:
     image = load_mnist("mnist").test.images[:1]
     print(f"{measured_on()}\n")
-    sizes = {name: (EXPORT / name).stat().st_size for name in FILES}
-    print(header("file", "nodes", "bytes"))
-    for name, size in sizes.items():
-        print(row(name, len(onnx.load(EXPORT / name).graph.node), f"{size:,}"))
-
     medians = warm(image)
     first = medians["lenet5.onnx"]
-    print()
     print(header("one digit, one thread", "microseconds", "of lenet5.onnx"))
     for name, median in medians.items():
         print(row(name, f"{median:,.0f}", f"{median / first:.2f}"))
@@ -157,9 +149,8 @@ def main() -> None:
     for name, median in colds.items():
         print(row(name, f"{median:.2f}"))
     print(
-        f"\nint8 takes {100 * sizes['lenet5-int8.onnx'] / sizes['lenet5.onnx']:.1f} % of "
-        f"float32's bytes (30 are allowed) and "
-        f"{100 * medians['lenet5-int8.onnx'] / first:.0f} % of its time (70 are allowed).\n"
+        f"\nint8 takes {100 * medians['lenet5-int8.onnx'] / first:.0f} % of float32's time "
+        "(70 are allowed).\n"
         f"`lenet-keras classify -` answers in {colds['lenet-keras classify -']:.2f} s "
         "(0.5 are allowed)."
     )

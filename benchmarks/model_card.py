@@ -3,7 +3,8 @@
     LENET_KERAS_DATA=... python benchmarks/model_card.py
 
 Errors, confusion, parity and digests are counted here and now. The tables that take minutes
-are those that pictures.py, inference.py and limits.py printed, kept under benchmarks/results/.
+are those that pictures.py, inference.py, limits.py and runtimes.py printed, kept under
+benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from lenet_keras.data import Mnist, Split
 from lenet_keras.model import build_lenet5
 from lenet_keras.run import load_model, load_record
 from lenet_keras.score import wilson_interval
-from lenet_keras.ship.onnx_export import parity, session
+from lenet_keras.ship.onnx_export import answers, parity, session
 from lenet_keras.storage.files import whole_file
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 EXPORT = ROOT / "export"
-FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx")
+FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx")
 
 
 def runs(mnist: Mnist) -> dict[str, str]:
@@ -54,18 +55,22 @@ def errors(test: Split) -> dict[str, str]:
     """What each file misreads, and which digits digit.onnx takes for which."""
     found = {}
     for name in FILES:
-        run = session((EXPORT / name).read_bytes())
-        (found[name],) = run.run(["label"], {run.get_inputs()[0].name: test.images})
+        _, found[name] = answers(session((EXPORT / name).read_bytes()), test.images)
     table = [header("file", "wrong of 10,000", "test error", "95 % interval")]
     for name in FILES:
         wrong = int((found[name] != test.labels).sum())
         low, high = wilson_interval(wrong, len(test.labels))
         share = f"{100 * wrong / len(test.labels):.2f} %"
         table.append(row(name, wrong, share, f"{low:.2f} to {high:.2f} %"))
+    accuracies = []
+    for name, labels in found.items():
+        right = np.mean(labels == test.labels)
+        accuracies.append(f"- {{type: accuracy, name: 'Accuracy, {name}', value: {right:.4f}}}")
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (test.labels, found["digit.onnx"]), 1)
     rows = [row(f"**{digit}**", *counts) for digit, counts in enumerate(confusion)]
     return {
+        "accuracies": "\n    ".join(accuracies),
         "errors": "\n".join(table),
         "confusion": "\n".join([header("", *range(10)), *rows]),
     }
@@ -116,6 +121,18 @@ def largest_sums() -> dict[str, str]:
     }
 
 
+def sizes() -> str:
+    """Nodes and bytes of each file, and how small int8 is."""
+    bytes_ = {name: (EXPORT / name).stat().st_size for name in FILES}
+    rows = [
+        row(name, len(onnx.load(EXPORT / name).graph.node), f"{size:,}")
+        for name, size in bytes_.items()
+    ]
+    share = 100 * bytes_["lenet5-int8.onnx"] / bytes_["lenet5.onnx"]
+    said = f"int8 takes {share:.1f} % of float32's bytes (30 are allowed)."
+    return "\n".join([header("file", "nodes", "bytes"), *rows, "", said])
+
+
 def digests() -> str:
     """As sha256sum prints and checks them."""
     contents = {name: (EXPORT / name).read_bytes() for name in FILES}
@@ -131,10 +148,11 @@ def main() -> None:
         **errors(mnist.test),
         **rounding(mnist.test),
         **largest_sums(),
+        "sizes": sizes(),
         "digests": digests(),
         **{
             name: (HERE / "results" / f"{name}.md").read_text(encoding="utf-8").strip()
-            for name in ("pictures", "inference", "limits")
+            for name in ("pictures", "inference", "limits", "runtimes")
         },
     }
     words = (HERE / "model_card.md").read_text(encoding="utf-8")

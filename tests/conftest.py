@@ -88,6 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "test_checkpoint",
         "test_devices",
         "test_apps",
+        "test_runtimes",
         "test_drawing",
         "test_bulk",
         "test_sweep",

@@ -71,8 +71,11 @@ def saturating(order: Callable[[Shape], np.ndarray]) -> Dot:
 def affine(x: Values, w: Values, bias: Values, dot: Dot, shape: Shape) -> Values:
     """Bytes [N, K] times bytes [K, M], plus bias [M]: the least and the most that can come out."""
     scale = x.scale * np.ravel(w.scale)
-    np.testing.assert_allclose(np.ravel(bias.scale), scale, rtol=1e-6)  # one unit for all three
-    low = dot(x.low, w.low, shape) - x.zero * w.low.sum(axis=0) + bias.low
+    add = bias.low
+    if np.ndim(w.scale):  # bytes: a bias is a whole number of their products' unit
+        add = np.rint(bias.low / scale)
+        np.testing.assert_allclose(add * scale, bias.low, rtol=1e-6)
+    low = dot(x.low, w.low, shape) - x.zero * w.low.sum(axis=0) + add
     doubt = x.high - x.low
     if not doubt.any():
         return Values(low, low, scale)

@@ -99,7 +99,7 @@ def test_export(run, tmp_path, capsys):
     folder, _ = run
     assert main(["export", str(folder), "--to", str(tmp_path / "to"), "--data", "digits"]) == 0
     out = capsys.readouterr().out
-    for name in ("lenet5.onnx", "lenet5-int8.onnx", "digit.onnx"):
+    for name in ("lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx", "digit.onnx"):
         size = (tmp_path / "to" / name).stat().st_size
         assert re.search(rf"{name} +{size:,} +\S+e-\d\d +\d+ +\d+\.\d\d %", out)
     assert main(["export", "nowhere", "--to", str(tmp_path), "--data", "digits"]) == 1

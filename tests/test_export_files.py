@@ -16,10 +16,10 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from lenet_keras.score import wilson_interval
-from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS, check
+from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS, PICTURE, answers, check
 
 EXPORT = Path(__file__).parent.parent / "export"
-FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx")
+FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx")
 CARD = (EXPORT / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
@@ -35,10 +35,12 @@ def test_whole_and_with_everything_about_itself(name):
     check(model)
     row = re.search(rf"\| {re.escape(name)} \| \d+ \| (\S+) % \|", CARD)
     about = {entry.key: entry.value for entry in model.metadata_props}
-    assert set(about) == {
+    strict = name == "lenet5-float.onnx"
+    assert set(about) - (set(PICTURE) if strict else set()) == {
         "classes",
         "data",
-        "license",
+        "model_author",
+        "model_license",
         "recipe",
         "source",
         "test_error_percent",
@@ -66,8 +68,7 @@ def test_errors_are_those_of_the_card(mnist):
     images, labels = mnist.test
     wrong = {}
     for name in FILES:
-        run = session(name)
-        (found,) = run.run(["label"], {run.get_inputs()[0].name: images})
+        _, found = answers(session(name), images)
         wrong[name] = int((found != labels).sum())
         row = re.search(rf"\| {re.escape(name)} \| (\d+) \| ", CARD)
         # another processor may round a digit on the edge the other way
@@ -77,7 +78,7 @@ def test_errors_are_those_of_the_card(mnist):
 
 
 @pytest.mark.mnist
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", FILES[:3])  # the fourth takes one picture
 def test_every_batch_size_gives_the_same_bits(mnist, name):
     run, images = session(name), mnist.test.images[:1_500]
     feed = run.get_inputs()[0].name
@@ -87,6 +88,20 @@ def test_every_batch_size_gives_the_same_bits(mnist, name):
         parts = zip(*(run.run(None, {feed: images[i : i + size]}) for i in starts))
         for whole, pieces in zip(together, parts):
             np.testing.assert_array_equal(whole, np.concatenate(pieces))
+
+
+def test_hugging_face_reads_the_card():
+    """Its own parser finds who, under which licence, and how well each file does on what."""
+    about = pytest.importorskip("huggingface_hub").ModelCard(CARD).data
+    assert (about.license, about.pipeline_tag) == ("mit", "image-classification")
+    assert about.datasets == ["ylecun/mnist"] and about.model_name == "lenet-keras"
+    found = {result.metric_name: result for result in about.eval_results}
+    assert set(found) == {f"Accuracy, {name}" for name in FILES}
+    for name in FILES:
+        row = re.search(rf"\| {re.escape(name)} \| (\d+) \| ", CARD)
+        result = found[f"Accuracy, {name}"]
+        assert result.metric_value == pytest.approx(1 - int(row[1]) / 10_000)
+        assert (result.dataset_type, result.dataset_split) == ("ylecun/mnist", "test")
 
 
 def test_the_cards_intervals_and_confusion_add_up():
@@ -117,13 +132,13 @@ def test_the_cards_digests_are_the_files():
 def test_the_cards_sizes_are_the_files():
     for name in FILES:
         row = re.search(rf"\| {re.escape(name)} \|[^\n]* ([\d,]+) \|", CARD.split("## Size")[1])
-        assert row[1] == f"{(EXPORT / name).stat().st_size:,}", "run benchmarks/inference.py again"
+        assert row[1] == f"{(EXPORT / name).stat().st_size:,}", "run benchmarks/model_card.py again"
 
 
 def test_the_cards_tables_are_the_printed_ones():
     results = EXPORT.parent / "benchmarks" / "results"
-    for printed in (results / f"{name}.md" for name in ("pictures", "inference", "limits")):
-        assert printed.read_text(encoding="utf-8").strip() in CARD, printed.name
+    for name in ("pictures", "inference", "limits", "runtimes"):
+        assert (results / f"{name}.md").read_text(encoding="utf-8").strip() in CARD, name
 
 
 def test_no_change_of_picture_costs_more_than_it_may():
@@ -133,7 +148,7 @@ def test_no_change_of_picture_costs_more_than_it_may():
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-@pytest.mark.parametrize("name", ["lenet5", "digit"])
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-int8", "lenet5-float", "digit"])
 def test_the_model_zoos_test_data(name, number):
     folder, run = EXPORT / "test_data" / name / f"test_data_set_{number}", session(f"{name}.onnx")
     tensors = {p.stem: onnx.load_tensor(p) for p in folder.glob("*.pb")}
@@ -142,7 +157,8 @@ def test_the_model_zoos_test_data(name, number):
     files = ["input_0", *(f"output_{k}" for k in range(len(names)))]
     assert sorted(tensors) == files and [tensors[f].name for f in files] == [feed.name, *names]
     for output, found in zip(names, run.run(names, {feed.name: values[feed.name]})):
-        np.testing.assert_allclose(found, values[output], atol=1e-5)
+        # another processor may round a byte of int8 the other way
+        np.testing.assert_allclose(found, values[output], atol=0.01 if "int8" in name else 1e-5)
     if (name, number) in (("lenet5", 1), ("digit", 0)):
         assert values["label"].tolist() == list(range(10))
     if (name, number) == ("digit", 1):

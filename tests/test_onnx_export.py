@@ -19,6 +19,7 @@ from lenet_keras.ship.onnx_export import (
     check,
     digit_onnx,
     export,
+    lenet5_float_onnx,
     lenet5_int8_onnx,
     lenet5_onnx,
     parity,
@@ -127,6 +128,30 @@ def test_int8_is_small_and_keeps_the_labels(run, lenet5, digits):
     assert {p.key for p in int8.metadata_props} == {"classes"}
 
 
+def test_int8_is_as_opencv_and_tract_want_it(lenet5, digits):
+    graph = lenet5_int8_onnx(lenet5, digits.train.images).graph
+    operators = " ".join(node.op_type for node in graph.node)
+    assert operators.count("DequantizeLinear MaxPool QuantizeLinear") == 2
+    types = {i.name: i.data_type for i in graph.initializer if i.name.endswith("/bias")}
+    assert len(types) == 4 and set(types.values()) == {onnx.TensorProto.FLOAT}
+    assert not graph.value_info
+
+
+def test_the_strict_file_is_the_same_network(run, lenet5, digits):
+    strict = lenet5_float_onnx(lenet5)
+    check(strict)
+    operators = " ".join(node.op_type for node in strict.graph.node)
+    assert operators == "Conv MaxPool Tanh Conv MaxPool Tanh Flatten Gemm Tanh Gemm Softmax"
+    types = {i.data_type for i in strict.graph.initializer}
+    assert types == {onnx.TensorProto.FLOAT} and not strict.graph.value_info
+    report = parity(run.model, strict, digits.test)
+    assert report.label_mismatches == 0
+    assert report.largest_difference <= onnx_export.LARGEST_DIFFERENCE
+    about = {p.key: p.value for p in strict.metadata_props}
+    assert about.items() >= onnx_export.PICTURE.items() and about["classes"]
+    assert strict.graph.input[0].type.denotation == "IMAGE"
+
+
 def test_bfloat16_weights_export_as_float32(digits, tmp_path):
     recipe = replace(TUTORIAL, batch_size=50, n_epochs=1, precision="bfloat16")
     trained = train(recipe, digits, tmp_path / "run")
@@ -155,7 +180,7 @@ def test_a_failed_check_leaves_the_old_file(lenet5, tmp_path):
 
 def test_export_of_a_run(run, digits, tmp_path, monkeypatch):
     report = export(run.folder, tmp_path / "to", digits)
-    assert list(report) == ["lenet5.onnx", "lenet5-int8.onnx", "digit.onnx"]
+    assert list(report) == ["lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx", "digit.onnx"]
     files = {path.name: path.read_bytes() for path in (tmp_path / "to").glob("*.onnx")}
     assert set(files) == set(report)
     for name, parity_of in report.items():

@@ -2,6 +2,7 @@
 
 lenet5.onnx       images uint8 [N, 28, 28] -> probabilities, label
 lenet5-int8.onnx  the same, its weights and feature maps in bytes
+lenet5-float.onnx image float32 [1, 1, 28, 28] -> probabilities, for runtimes that take little else
 digit.onnx        image uint8 [N, H, W], as it comes
                   -> probabilities, label, normalized, has_ink, is_digit
 """
@@ -34,6 +35,7 @@ __all__ = [
     "Parity",
     "digit_onnx",
     "export",
+    "lenet5_float_onnx",
     "lenet5_int8_onnx",
     "lenet5_onnx",
     "parity",
@@ -74,6 +76,12 @@ N_CALIBRATION = 1_000  # training digits that show the quantizer how large the v
 # each is up to 1.8e-6 from what float64 gives (a test measures it).
 LARGEST_DIFFERENCE = 3e-6
 LARGEST_INT8_LOSS = 0.05  # points of test error
+# ONNX's own names for what kind of picture a float32 [1, 1, H, W] holds
+PICTURE = {
+    "Image.BitmapPixelFormat": "Gray8",
+    "Image.ColorSpaceGamma": "SRGB",
+    "Image.NominalPixelRange": "NominalRange_0_255",
+}
 LARGEST_PAIR = 2**15 - 1  # processors without VNNI add int8 products in pairs, in 16 bits
 
 
@@ -194,6 +202,10 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
     The logits stay float32: in bytes, two classes too often tie. What is quantized does not
     depend on the batch, so every batch size gives the same bits.
 
+    Three things are there for other runtimes, and change no bit of onnxruntime's answers:
+    pooling is in bytes too and biases are float32 (OpenCV), and no shape stands between the
+    nodes (tract).
+
     Args:
         lenet5: from ``lenet5_onnx``.
         digits: uint8 [N, 28, 28], training digits to calibrate on.
@@ -235,7 +247,7 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 reduce_range=True,  # 7 bits
-                op_types_to_quantize=["Conv", "Gemm"],
+                op_types_to_quantize=["Conv", "Gemm", "MaxPool"],
                 nodes_to_exclude=["logits"],
             )
             quantised = onnx.load(path)
@@ -244,9 +256,69 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
             f"The quantizer's files could not be written into {tempfile.gettempdir()} "
             f"({error.strerror or error}): make room there, or name another folder in TMPDIR."
         ) from error
-    del quantised.metadata_props[:]
+    del quantised.metadata_props[:], quantised.graph.value_info[:]
     quantised.graph.name = "lenet5-int8"
+    _biases_in_float32(quantised.graph)
     return _stamped(quantised, {p.key: p.value for p in lenet5.metadata_props})
+
+
+def _biases_in_float32(graph: onnx.GraphProto) -> None:
+    """Each int32 bias times its unit, in float32: still whole units, so nothing is lost."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.output[0].endswith("/bias")]:
+        parts = [tensors[name] for name in node.input]
+        units, unit, _ = map(numpy_helper.to_array, parts)
+        bias = numpy_helper.from_array(units.astype(np.float32) * unit, node.output[0])
+        graph.node.remove(node)
+        for part in parts:
+            graph.initializer.remove(part)
+        graph.initializer.append(bias)
+
+
+def lenet5_float_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network for strict runtimes: float32 all through, every shape fixed, no label.
+
+    A pixel is still 0 to 255, as decoders and other runtimes' picture loaders give it: the
+    division by 256 is in conv1's kernels, where it is exact. The input is marked as a picture,
+    as ONNX has it, and its metadata say of which kind.
+
+    Args:
+        lenet5: from ``lenet5_onnx``.
+
+    Returns:
+        A graph from ``image`` float32 [1, 1, 28, 28], ink 255 on paper 0, to ``probabilities``
+        float32 [1, 10].
+    """
+    constants = {i.name: numpy_helper.to_array(i) for i in lenet5.graph.initializer}
+    kernel, bias = "conv1/kernel", "conv1/bias"
+    constants[kernel] = constants[kernel] * constants["scale/by"]
+    weights = [name for name in constants if name.endswith(("/kernel", "/bias"))]
+    first = [node.name for node in lenet5.graph.node].index("conv1")
+    nodes = []
+    for node in lenet5.graph.node[first:-1]:
+        inputs = ["image", kernel, bias] if node.name == "conv1" else list(node.input)
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        operator = node.op_type
+        if node.name == "flatten":  # Reshape wants its shape as int64
+            operator, inputs, attributes = "Flatten", inputs[:1], {"axis": 1}
+        nodes.append(
+            helper.make_node(operator, inputs, list(node.output), name=node.name, **attributes)
+        )
+    graph = helper.make_graph(
+        nodes,
+        "lenet5-float",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, SIDE, SIDE])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, 10])],
+        [numpy_helper.from_array(constants[name], name) for name in weights],
+    )
+    graph.input[0].type.denotation = "IMAGE"
+    axes = ("DATA_BATCH", "DATA_CHANNEL", "DATA_FEATURE", "DATA_FEATURE")
+    for axis, meaning in zip(graph.input[0].type.tensor_type.shape.dim, axes):
+        axis.denotation = meaning
+    return _stamped(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]),
+        {entry.key: entry.value for entry in lenet5.metadata_props} | PICTURE,
+    )
 
 
 def digit_onnx(lenet5: onnx.ModelProto, doubt: Doubt) -> onnx.ModelProto:
@@ -267,6 +339,10 @@ LABELS = [("probabilities", "float32", ["N", 10]), ("label", "int64", ["N"])]
 SIGNATURES = {
     "lenet5": ([IMAGES], LABELS),
     "lenet5-int8": ([IMAGES], LABELS),
+    "lenet5-float": (
+        [("image", "float32", [1, 1, SIDE, SIDE])],
+        [("probabilities", "float32", [1, 10])],
+    ),
     "digit": (
         [("image", "uint8", ["N", "H", "W"])],
         [
@@ -343,7 +419,7 @@ def parity(model: keras.Model, exported: onnx.ModelProto, split: Split) -> Parit
 
     Args:
         model: uint8 [N, 28, 28] to logits.
-        exported: any of the three graphs.
+        exported: any of the four graphs.
         split: digits and labels.
 
     Returns:
@@ -351,17 +427,7 @@ def parity(model: keras.Model, exported: onnx.ModelProto, split: Split) -> Parit
     """
     logits = model.predict(split.images, batch_size=500, verbose=0)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-    name = exported.graph.input[0].name
-    run = session(exported)
-    probabilities, labels = (
-        np.concatenate(parts)
-        for parts in zip(
-            *(
-                run.run(["probabilities", "label"], {name: split.images[i : i + 500]})
-                for i in range(0, len(split.images), 500)
-            )
-        )
-    )
+    probabilities, labels = answers(session(exported), split.images)
     keras_labels = logits.argmax(axis=1)
     return Parity(
         digits=len(labels),
@@ -370,6 +436,29 @@ def parity(model: keras.Model, exported: onnx.ModelProto, split: Split) -> Parit
         keras_error=100 * float(np.mean(keras_labels != split.labels)),
         onnx_error=100 * float(np.mean(labels != split.labels)),
     )
+
+
+def answers(run: onnxruntime.InferenceSession, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What any of the four files says of digits as MNIST has them.
+
+    Args:
+        run: of the file.
+        images: uint8 [N, 28, 28].
+
+    Returns:
+        float32 [N, 10], their probabilities, and int64 [N], their labels.
+    """
+    (feed,) = run.get_inputs()
+    if feed.type == "tensor(float)":  # one at a time, and no label
+        ones = images.astype(np.float32)[:, None, None]
+        found = np.concatenate([run.run(["probabilities"], {feed.name: one})[0] for one in ones])
+        return found, found.argmax(axis=1)
+    parts = [
+        run.run(["probabilities", "label"], {feed.name: images[i : i + 500]})
+        for i in range(0, len(images), 500)
+    ]
+    probabilities, labels = (np.concatenate(each) for each in zip(*parts))
+    return probabilities, labels
 
 
 # --- files -------------------------------------------------------------------------------
@@ -384,7 +473,8 @@ def metadata_of(record: Record) -> dict[str, str]:
         "validation_error_percent": str(result.best_validation_error),
         "test_error_percent": str(result.test_error),
         "classes": "0 1 2 3 4 5 6 7 8 9",
-        "license": "MIT",
+        "model_author": "The lenet-keras developers",
+        "model_license": "MIT",
         "source": "lenet-keras, after the deeplearning.net tutorial convolutional_mlp.py",
     }
 
@@ -415,7 +505,7 @@ def write_lenet5(run: Run) -> Path:
 def export(
     run_dir: Path, to: Path, mnist: Mnist, digit_run: Path | None = None
 ) -> dict[str, Parity]:
-    """Make all three files from a run folder; none is replaced unless all are good.
+    """Make all four files from a run folder; none is replaced unless all are good.
 
     Beside them go ``SHA256SUMS``, which ``sha256sum -c`` reads, and ``test_data/``, inputs and
     outputs to try a runtime with.
@@ -441,6 +531,7 @@ def export(
     models = {
         "lenet5.onnx": (model, lenet5),
         "lenet5-int8.onnx": (model, lenet5_int8_onnx(lenet5, mnist.train.images[:N_CALIBRATION])),
+        "lenet5-float.onnx": (model, lenet5_float_onnx(lenet5)),
         "digit.onnx": (digit_keras, digit),
     }
     report = {}
@@ -490,10 +581,11 @@ def _digit_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelProto
 
 
 def _test_data(models: dict[str, onnx.ModelProto], split: Split, folder: Path) -> dict[Path, bytes]:
-    """Inputs and outputs of lenet5.onnx and digit.onnx, laid out as in the ONNX Model Zoo.
+    """Inputs and outputs of each file, laid out as in the ONNX Model Zoo.
 
-    Three sets for each. lenet5: one digit, the first of each class, and pictures at the edges of
-    what there is. digit: the same ten; a 7 ten times as large, dark on light; a blank.
+    Three sets for each. lenet5 and lenet5-int8: one digit, the first of each class, and pictures
+    at the edges of what there is. lenet5-float: a digit, all white, a ramp. digit: the same ten;
+    a 7 ten times as large, dark on light; a blank.
 
     Returns:
         File to its content.
@@ -504,6 +596,10 @@ def _test_data(models: dict[str, onnx.ModelProto], split: Split, folder: Path) -
     as_drawn = 255 - each_class[7:8].repeat(10, axis=1).repeat(10, axis=2)
     inputs = {
         "lenet5": (split.images[:1], each_class, edges),
+        "lenet5-int8": (split.images[:1], each_class, edges),
+        "lenet5-float": [
+            one.astype(np.float32)[None, None] for one in (split.images[0], edges[1], edges[3])
+        ],
         "digit": (each_class, as_drawn, np.full((1, 60, 40), 255, np.uint8)),
     }
     contents = {}
