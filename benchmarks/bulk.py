@@ -53,7 +53,7 @@ def make(folder: Path, n: int) -> np.ndarray:
 
 def read_all(session: onnxruntime.InferenceSession, images: np.ndarray) -> None:
     """As an app would without lenet-keras, 500 pictures at a time."""
-    outputs = ["probabilities", "label", "normalized", "has_ink"]
+    outputs = ["probabilities", "label", "normalized", "has_ink", "is_digit"]
     for i in range(0, len(images), 500):
         session.run(outputs, {"image": images[i : i + 500]})
 

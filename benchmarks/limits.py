@@ -1,8 +1,9 @@
-"""What digit.onnx is not for, in numbers: how sure it is where there is no right answer.
+"""What digit.onnx is not for, in numbers: what it takes for a digit, and how sure it then is.
 
     LENET_KERAS_DATA=... python benchmarks/limits.py
 
-It knows ten digits and nothing else: what has ink is called one of them.
+It knows ten digits and nothing else, and says of the rest that it is none (is_digit), as well as
+it can: benchmarks/doubt.py has more kinds. How sure it is, is of what it takes for a digit.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ def main() -> None:
     for name, pictures in {
         "single digits, for comparison": digits[:1000],
         "two digits side by side": pairs,
-        "printed letters": letters(),
+        "printed letters, O, S and other twins of digits among them": letters(),
         "pixels of pure noise": noise,
     }.items():
         answers = classifier(pictures)
-        sure = np.array([answer.probability for answer in answers if answer.has_ink])
+        sure = np.array([answer.probability for answer in answers if answer.is_digit])
         how_sure = ["–", "–"]
         if len(sure):
             how_sure = [f"{100 * np.median(sure):.1f} %", f"{100 * np.mean(sure > 0.9):.0f} %"]
@@ -62,7 +63,8 @@ def main() -> None:
     ones = classifier([one_with_flag(share) for share in shares])
     print()
     print(header("a 1, its flag of its height", *(f"{share:.0%}" for share in shares)))
-    print(row("is read as", *(f"{one.label} ({one.probability:.0%})" for one in ones)))
+    said = (f"{one.label if one.is_digit else '?'} ({one.probability:.0%})" for one in ones)
+    print(row("is read as", *said))
 
 
 if __name__ == "__main__":

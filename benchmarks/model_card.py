@@ -23,6 +23,7 @@ from lenet_keras.data import Mnist, Split
 from lenet_keras.model import build_lenet5
 from lenet_keras.run import load_model, load_record
 from lenet_keras.score import wilson_interval
+from lenet_keras.ship.doubt import REFUSED
 from lenet_keras.ship.onnx_export import answers, parity, session
 from lenet_keras.storage.files import whole_file
 
@@ -73,6 +74,23 @@ def errors(test: Split) -> dict[str, str]:
         "accuracies": "\n    ".join(accuracies),
         "errors": "\n".join(table),
         "confusion": "\n".join([header("", *range(10)), *rows]),
+    }
+
+
+def doubt(test: Split) -> dict[str, str]:
+    """What digit.onnx refuses by, how many of these digits, and how sure it is of them."""
+    model = onnx.load(EXPORT / "digit.onnx")
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    run, parts = session(model), np.split(test.images, 20)
+    found = [run.run(["is_digit", "label", "probabilities"], {"image": part}) for part in parts]
+    is_digit, labels, probabilities = (np.concatenate(each) for each in zip(*found))
+    return {
+        "temperature": f"{float(about['temperature']):.2f}",
+        "threshold": f"{float(about['threshold']):.2f}",
+        "may_refuse": f"{100 * REFUSED:g}",
+        "refused": f"{int(np.sum(~is_digit)):,}",
+        "how_sure": f"{100 * probabilities.max(axis=1).mean():.2f}",
+        "how_right": f"{100 * np.mean(labels == test.labels):.2f}",
     }
 
 
@@ -146,6 +164,7 @@ def main() -> None:
     filled = {
         **runs(mnist),
         **errors(mnist.test),
+        **doubt(mnist.test),
         **rounding(mnist.test),
         **largest_sums(),
         "sizes": sizes(),

@@ -21,6 +21,7 @@ _HOME = {
     "build_lenet5": "model",
     "TUTORIAL": "recipe",
     "MODERN": "recipe",
+    "BEST": "recipe",
     "FAST": "recipe",
     "Recipe": "recipe",
     "PatienceStopping": "patience",

@@ -429,16 +429,24 @@ class _Answers:
 
 def _print_lines(answers: Iterable[tuple[str, Answer]], width: int) -> None:
     for file, answer in answers:
-        sure = f"{answer.label}  {100 * answer.probability:5.1f} %"
-        print(f"{_printable(file):{width}}  {sure if answer.has_ink else 'blank'}")
+        print(f"{_printable(file):{width}}  {_said(answer)}")
+
+
+def _said(answer: Answer) -> str:
+    if not answer.has_ink:
+        return "blank"
+    percent = 100 * answer.probability
+    if not answer.is_digit:
+        return f"?  not like any digit (best guess {answer.label}, {percent:.1f} %)"
+    return f"{answer.label}  {percent:5.1f} %"
 
 
 def _print_csv(answers: Iterable[tuple[str, Answer]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "label", "probability"])
+    writer.writerow(["file", "label", "probability", "is_digit"])
     for file, answer in answers:
-        label = "" if answer.label is None else answer.label
-        writer.writerow([file, label, f"{answer.probability:.6f}" if answer.has_ink else ""])
+        guess = [answer.label, f"{answer.probability:.6f}"] if answer.has_ink else ["", ""]
+        writer.writerow([file, *guess, json.dumps(answer.is_digit)])
 
 
 def _print_json(answers: Iterable[tuple[str, Answer]]) -> None:
@@ -451,6 +459,7 @@ def _print_json(answers: Iterable[tuple[str, Answer]]) -> None:
             "probability": answer.probability if answer.has_ink else None,
             "probabilities": answer.probabilities.tolist(),
             "has_ink": answer.has_ink,
+            "is_digit": answer.is_digit,
         }
         print(separator, json.dumps(row), sep="\n", end="")
         separator = ","

@@ -8,10 +8,21 @@ import math
 import keras
 import numpy as np
 
-from lenet_keras.data import Split
+from lenet_keras.data import Mnist, Split
+from lenet_keras.penned import penned_digits, penned_others
 from lenet_keras.recipe import Recipe
 
-__all__ = ["Minibatches"]
+__all__ = ["Minibatches", "to_learn"]
+
+
+def to_learn(mnist: Mnist, recipe: Recipe) -> Split:
+    """The training digits, and behind them what the recipe has learned beside them."""
+    splits = [mnist.train]
+    if recipe.penned:
+        splits.append(penned_digits(recipe.penned, recipe.seed))
+    if recipe.others:
+        splits.append(penned_others(recipe.others, recipe.seed))
+    return Split(*(np.concatenate(arrays) if splits[1:] else arrays[0] for arrays in zip(*splits)))
 
 
 class Minibatches(keras.utils.PyDataset):

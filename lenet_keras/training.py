@@ -16,14 +16,15 @@ from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
+from keras import ops
 
 from lenet_keras.data import Mnist
 from lenet_keras.devices import building_on, check_devices, fitting_on, native_precision
 from lenet_keras.distortion import Distort
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.memory import keep_freed_memory
-from lenet_keras.minibatches import Minibatches
-from lenet_keras.model import build_lenet5
+from lenet_keras.minibatches import Minibatches, to_learn
+from lenet_keras.model import N_CLASSES, build_lenet5
 from lenet_keras.patience import PatienceStopping, Validation, validation_frequency
 from lenet_keras.recipe import Recipe
 from lenet_keras.score import Averaged, zero_one_loss
@@ -71,12 +72,23 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
         at_once = 1  # Keras on PyTorch has no other
     learner.compile(
         optimizer=optimizer(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
+        loss=_unsure_of_others
+        if recipe.others
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
         # Python takes a look every few minibatches only; a validation never falls in between
         steps_per_execution=max(n for n in range(1, 11) if at_once % n == 0),
     )
     learner.optimizer.build(learner.trainable_variables)
     return learner
+
+
+def _unsure_of_others(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+    """Negative log-likelihood; of NO_DIGIT the mean over all classes, least where all are 1/10."""
+    target = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), N_CLASSES)  # or all 0
+    target += (1 - ops.sum(target, axis=1, keepdims=True)) / N_CLASSES
+    return keras.losses.categorical_crossentropy(
+        target, ops.cast(logits, "float32"), from_logits=True
+    )
 
 
 @dataclass(frozen=True)
@@ -122,9 +134,10 @@ class Training:
         initial_weights: list[np.ndarray] | None = None,
         state: State | None = None,
     ) -> None:
-        check_devices(devices, recipe.batch_size, len(mnist.train.labels))
+        self.learned = to_learn(mnist, recipe)
+        check_devices(devices, recipe.batch_size, len(self.learned.labels))
         self.recipe, self.mnist, self.devices = recipe, mnist, devices
-        self.n_train_batches = math.ceil(len(mnist.train.labels) / recipe.batch_size)
+        self.n_train_batches = math.ceil(len(self.learned.labels) / recipe.batch_size)
         # scored and kept in float32, as it will be used, whatever it is trained in
         self.network = initial_model(replace(recipe, precision="float32"))
         with building_on(devices):
@@ -160,7 +173,7 @@ class Training:
         """
         with fitting_on(self.devices):
             self.learner.fit(
-                Minibatches(self.mnist.train, self.recipe, self.first_epoch),
+                Minibatches(self.learned, self.recipe, self.first_epoch),
                 initial_epoch=self.first_epoch,
                 epochs=self.recipe.n_epochs,
                 steps_per_epoch=self.n_train_batches,

@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect, sync_playwright
 
@@ -45,6 +45,12 @@ def test_digits(request, digits):
 def expected(test_digits):
     session = onnxruntime.InferenceSession(EXPORT / "digit.onnx")
     return session.run(["label"], {"image": test_digits})[0]
+
+
+@pytest.fixture(scope="module")
+def is_digit(test_digits):
+    session = onnxruntime.InferenceSession(EXPORT / "digit.onnx")
+    return session.run(["is_digit"], {"image": test_digits})[0]
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +133,13 @@ def interlaced(picture: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("app", ["python", "node"])
-def test_a_thousand_digits(app, pictures, expected):
+def test_a_thousand_digits(app, pictures, expected, is_digit):
     files = sorted(map(str, pictures.iterdir()))
     done, answers = asked(app, *files)
     assert done.returncode == 0, done.stderr
     assert list(answers) == files
-    assert [int(answer.split()[0]) for answer in answers.values()] == expected.tolist()
+    assert [int(answer.split()[-2]) for answer in answers.values()] == expected.tolist()
+    assert [answer[0] != "?" for answer in answers.values()] == is_digit.tolist()
 
 
 @pytest.mark.parametrize("app", ["python", "node"])
@@ -158,10 +165,12 @@ def test_pictures_of_any_kind(app, test_digits, expected, tmp_path):
             turned = turned.transpose(Image.Transpose[turn])
         turned.save(tmp_path / f"turned {orientation}.jpg", exif=exif)
     Image.new("L", (60, 40), 255).save(tmp_path / "blank.png")
+    Image.fromarray(drawn("A")).save(tmp_path / "letter.png")
 
     done, answers = asked(app, *tmp_path.iterdir())
     assert done.returncode == 0, done.stderr
     assert answers.pop(str(tmp_path / "blank.png")) == "blank"
+    assert re.fullmatch(r"\? \d [01]\.\d{3}", answers.pop(str(tmp_path / "letter.png")))
     assert len(answers) == 15
     assert {answer.split()[0] for answer in answers.values()} == {"7"}, answers
     turned = {float(answers[str(tmp_path / f"turned {i}.jpg")].split()[1]) for i in range(1, 9)}
@@ -255,7 +264,16 @@ STROKES = {
          (0.5, 0.87), (0.34, 0.74), (0.42, 0.55), (0.6, 0.4), (0.64, 0.24)]],
     9: [[(0.66, 0.3), (0.52, 0.16), (0.36, 0.26), (0.38, 0.45), (0.54, 0.48), (0.66, 0.32),
          (0.66, 0.55), (0.58, 0.86)]],
+    "A": [[(0.22, 0.87), (0.5, 0.13), (0.78, 0.87)], [(0.32, 0.62), (0.68, 0.62)]],
 }  # fmt: skip
+
+
+def drawn(what, side=280, pen=22):
+    """The same without a browser, corners sharp: uint8 [side, side], dark on white."""
+    image = Image.new("L", (side, side), 255)
+    for stroke in STROKES[what]:
+        ImageDraw.Draw(image).line([(side * x, side * y) for x, y in stroke], 0, pen, "curve")
+    return np.asarray(image)
 
 
 @contextlib.contextmanager
@@ -442,6 +460,30 @@ def test_every_digit_is_read_while_it_is_drawn(pad, digit):
         shot(pad, "web.png")
 
 
+def test_what_is_not_like_any_digit_is_no_confident_one(pad):
+    draw(pad, "A")
+    answer_is(pad, "?")
+    said = pad.locator(".answer[aria-live=polite]")
+    expect(said).to_have_attribute("aria-busy", "false")  # so it is read aloud
+    sentence = re.compile(r"^Not like any digit\. Its best guess is \d, \d+\.\d\s% sure\.$")
+    expect(said).to_have_text(sentence)
+    assert pad.locator(".bars li.best").count() == 0
+    shot(pad, "web-letter.png")
+    pad.get_by_role("button", name="中文").click()
+    expect(said).to_have_text(re.compile("^不像任何数字。最接近的是 \\d，"))
+    pad.get_by_role("button", name="English").click()
+    answer = "({ label, isDigit }) => [label in [...Array(10)], isDigit]"
+    assert pad.locator("digit-reader").evaluate(f"reader => ({answer})(reader.answer)") == [
+        True,
+        False,
+    ]
+    pad.keyboard.press("Control+z")
+    pad.keyboard.press("Control+z")
+    draw(pad, 4)  # and what is one is one
+    answer_is(pad, 4)
+    it_says(pad.locator(".lenet-pad"), 4)
+
+
 def test_what_the_network_saw_and_both_layers_light_up(pad):
     def colours(canvas):
         return pad.locator(canvas).evaluate(
@@ -585,6 +627,12 @@ def test_several_digits_are_read_one_by_one(pad, tmp_path):
     pad.locator(".clear").click()
     draw(pad, 4)  # two strokes, and one digit
     answer_is(pad, 4)
+    for what, said in ((5, r"one by one it reads \?, 5;"), ("A", "not like any digit")):
+        pad.locator(".clear").click()
+        scaled(pad, "A", 0.5, 0.0, 0.2)
+        scaled(pad, what, 0.5, 0.5, 0.2)
+        expect(pad.locator(".answer")).to_have_text(re.compile(said, re.I))
+        answer_is(pad, "?")
 
 
 def lamp(picture):
@@ -957,8 +1005,10 @@ def test_a_photo_may_be_dropped_or_pasted(pad, expected, pictures, way):
     pad.get_by_role("button", name="English").click()
 
 
-def test_a_thousand_digits_in_the_browser(pad, test_digits, expected):
-    assert recognize(pad, test_digits, "r.label") == expected.tolist()
+def test_a_thousand_digits_in_the_browser(pad, test_digits, expected, is_digit):
+    labels, digits = zip(*recognize(pad, test_digits, "[r.label, r.isDigit]"))
+    assert list(labels) == expected.tolist()
+    assert list(digits) == is_digit.tolist()
 
 
 def test_phone_finger_and_dark(browser, dist):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_apps import drawn
 
 from lenet_keras import Classifier
 from lenet_keras.cli import main
@@ -69,12 +70,13 @@ def test_every_way_pictures_come_gives_the_same_answers(sources, digits, tmp_pat
         f"{sources / 'digits.parquet'}#{i}" for i in range(40)
     ]
     assert "40.png cannot be read: it is not a picture" in files[40]["error"]
-    assert files[40]["label"] is files[40]["has_ink"] is None
-    expected = [(a.label, a.probability) for a in Classifier(threads=1)(digits.test.images[:40])]
+    assert files[40]["label"] is files[40]["has_ink"] is files[40]["is_digit"] is None
+    expected = Classifier(threads=1)(digits.test.images[:40])
     for some in (array, table, files[:40]):
-        assert [row["label"] for row in some] == [label for label, _ in expected]
+        assert [row["label"] for row in some] == [answer.label for answer in expected]
+        assert [row["is_digit"] for row in some] == [answer.is_digit for answer in expected]
         probabilities = [row["probability"] for row in some]
-        assert probabilities == pytest.approx([p for _, p in expected], abs=1e-6)
+        assert probabilities == pytest.approx([a.probability for a in expected], abs=1e-6)
         assert all(row["has_ink"] and row["error"] is None for row in some)
 
 
@@ -175,7 +177,17 @@ def test_a_blank_picture_has_no_label(tmp_path):
     (shard,) = shards_of([tmp_path / "blank.npy"])
     assert classify_shard(shard, tmp_path) == 1
     (row,) = answers(tmp_path)
-    assert row["label"] is row["probability"] is None and row["has_ink"] is False
+    assert row["label"] is row["probability"] is None
+    assert row["has_ink"] is row["is_digit"] is False
+
+
+def test_a_letter_has_a_best_guess_and_is_no_digit(tmp_path):
+    np.save(tmp_path / "two.npy", np.stack([drawn("A"), drawn(3)]))
+    (shard,) = shards_of([tmp_path / "two.npy"])
+    classify_shard(shard, tmp_path)
+    letter, three = answers(tmp_path)
+    assert letter["has_ink"] and letter["is_digit"] is False and letter["label"] in range(10)
+    assert three["is_digit"] is True and three["label"] == 3
 
 
 def test_what_is_no_pictures_is_a_sentence(tmp_path, capsys):

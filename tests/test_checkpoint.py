@@ -29,6 +29,7 @@ RECIPES = {
         TUTORIAL, batch_size=10, n_epochs=40, patience=30, improvement_threshold=0.9, **SMALL
     ),
     "modern": replace(MODERN, batch_size=50, n_epochs=5, averaged=2, **SMALL),
+    "best": replace(MODERN, batch_size=50, n_epochs=4, averaged=2, penned=30, others=20, **SMALL),
 }
 KILLS = int(os.environ.get("LENET_KERAS_KILLS", 4))
 

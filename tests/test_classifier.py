@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from test_apps import drawn
 
 from lenet_keras import Classifier
 from lenet_keras.ship.classifier import ClassifyError, read_picture
@@ -52,7 +53,7 @@ def test_whatever_a_person_has_gives_the_same_answer(classifier, seven, tmp_path
     turned.save(tmp_path / "turned.png", exif=exif)
 
     expected = classifier(seven)
-    assert expected.label == 7 and expected.has_ink
+    assert expected.label == 7 and expected.has_ink and expected.is_digit
     assert expected.probability == expected.probabilities[7] == expected.probabilities.max()
     assert expected.normalized.shape == (28, 28) and expected.normalized.dtype == np.uint8
     everything = [image, *paths.values(), *map(str, paths.values())]
@@ -105,7 +106,30 @@ def test_narrow_grey_pictures_go_in_a_list(classifier):
 
 def test_a_blank_picture_has_no_label(classifier):
     answer = classifier(np.full((50, 40), 255, np.uint8))
-    assert answer.label is None and not answer.has_ink and np.isfinite(answer.probabilities).all()
+    assert answer.label is None and not answer.has_ink and not answer.is_digit
+    assert np.isfinite(answer.probabilities).all()
+
+
+def test_a_letter_is_refused_and_ten_digits_are_not(classifier):
+    digits = classifier([drawn(digit) for digit in range(10)])
+    assert [(answer.label, answer.is_digit) for answer in digits] == [(i, True) for i in range(10)]
+    letter = classifier(drawn("A"))
+    assert letter.has_ink and not letter.is_digit
+    assert letter.label == letter.probabilities.argmax()  # the best guess
+    assert letter.probability < min(answer.probability for answer in digits)
+
+
+def test_a_file_from_before_there_was_is_digit(classifier, tmp_path):
+    model = onnx.load(Path(__file__).parent.parent / "export" / "digit.onnx")
+    (output,) = (each for each in model.graph.output if each.name == "is_digit")
+    model.graph.output.remove(output)
+    onnx.save(model, tmp_path / "before.onnx")
+    pictures = [drawn("A"), drawn(7), np.full((280, 280), 255, np.uint8)]
+    before = Classifier(tmp_path / "before.onnx")(pictures)
+    assert [answer.is_digit for answer in before] == [True, True, False]  # has_ink
+    now = classifier(pictures)
+    assert [answer.is_digit for answer in now] == [False, True, False]
+    assert [answer.label for answer in before] == [answer.label for answer in now]
 
 
 def test_a_damaged_weight_in_our_own_file_is_noticed(tmp_path, monkeypatch):

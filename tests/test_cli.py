@@ -13,6 +13,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 from PIL import Image
+from test_apps import drawn
 
 from lenet_keras.cli import main
 
@@ -136,6 +137,7 @@ def test_classify_a_folder_reports_what_it_cannot_read_and_goes_on(pictures, cap
     assert [Path(row["file"]).name for row in rows] == ["a.png", "b.jpg", "c.png"]
     assert [row["label"] for row in rows] == [7, 0, None]
     assert [row["has_ink"] for row in rows] == [True, True, False]
+    assert [row["is_digit"] for row in rows] == [True, True, False]
     assert abs(sum(rows[0]["probabilities"]) - 1) < 1e-5
     assert printed.err == (
         f"lenet-keras: {pictures / 'd.png'} cannot be read: it is not a picture, or not in one of "
@@ -145,14 +147,27 @@ def test_classify_a_folder_reports_what_it_cannot_read_and_goes_on(pictures, cap
 
     assert main(["classify", str(pictures), "--csv"]) == 1
     rows = list(csv.reader(capsys.readouterr().out.splitlines()))
-    assert rows[0] == ["file", "label", "probability"] and [row[1] for row in rows[1:]] == [
-        "7",
-        "0",
-        "",
-    ]
+    assert rows[0] == ["file", "label", "probability", "is_digit"]
+    assert [row[1] for row in rows[1:]] == ["7", "0", ""]
+    assert [row[3] for row in rows[1:]] == ["true", "true", "false"]
 
     assert main(["classify", str(pictures / "c.png")]) == 0
     assert capsys.readouterr().out.split()[-1] == "blank"
+
+
+def test_classify_what_is_not_like_any_digit(tmp_path, capsys):
+    file = str(tmp_path / "letter.png")
+    Image.fromarray(drawn("A")).save(file)
+    assert main(["classify", file, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["has_ink"] and row["is_digit"] is False and row["label"] in range(10)
+    assert main(["classify", file, "--csv"]) == 0
+    _, of_csv = csv.reader(capsys.readouterr().out.splitlines())
+    assert of_csv == [file, str(row["label"]), f"{row['probability']:.6f}", "false"]
+    assert main(["classify", file]) == 0
+    said = capsys.readouterr().out.split()
+    assert said[:2] == [file, "?"]  # a script that takes the next word gets no digit
+    assert f"{row['label']}," in said and f"{100 * row['probability']:.1f}" in said
 
 
 def test_a_folder_without_pictures(tmp_path, capsys):

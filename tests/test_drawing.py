@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 import traitlets
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from test_apps import CHROMIUM, CONTRAST, STROKES, curve, ink, it_says, served
+from test_apps import CHROMIUM, CONTRAST, STROKES, curve, drawn, ink, it_says, served
 
 from lenet_keras import Classifier, DrawingPad
 
@@ -62,7 +63,7 @@ def test_the_browsers_message_and_what_it_gets_back():
     assert np.array_equal(pad.picture, picture)
     state = pad.get_state(["answer", "picture"])
     assert state["picture"] == {"height": 100, "width": 80, "grey": picture.tobytes()}
-    assert state["answer"]["label"] == 1
+    assert state["answer"]["label"] == 1 and state["answer"]["isDigit"] is True
     assert sum(state["answer"]["probabilities"]) == pytest.approx(1, abs=1e-5)
     assert state["answer"]["normalized"] == pad.answer.normalized.tobytes()
 
@@ -104,12 +105,16 @@ def test_the_still_picture_is_of_what_is_drawn_and_read():
     pad = DrawingPad()
     blank = pixels(pad)
     pad.picture = one()
-    drawn = pixels(pad)
-    assert (drawn[60:200, 150] < 20).all() and (blank[60:200, 150] > 250).all()
-    accent = (drawn == (0xD5, 0x5E, 0)).all(axis=2)
+    shown = pixels(pad)
+    assert (shown[60:200, 150] < 20).all() and (blank[60:200, 150] > 250).all()
+    accent = (shown == (0xD5, 0x5E, 0)).all(axis=2)
     rows = np.flatnonzero(accent.any(axis=1))
     assert 24 + 28 * 1 in rows and np.ptp(rows) < 28  # the bar of the 1, and no other
     assert not (blank == (0xD5, 0x5E, 0)).all(axis=2).any()
+    pad.picture = drawn("A")
+    letter = pixels(pad)
+    assert (letter[40:280, 20:280] < 20).any()
+    assert not (letter == (0xD5, 0x5E, 0)).all(axis=2).any()  # no bar is set off
     pad.picture = np.zeros((4096, 1), np.uint8)
     assert pixels(pad).shape == (300, 600, 3)
 
@@ -340,6 +345,23 @@ def test_draw_with_the_mouse_and_read_the_answer(clean):
             page.screenshot(path=Path(folder, "lesson-10.png"))
         pad.locator(".clear").click()
         reads(pad, "")
+
+
+def test_what_is_not_like_any_digit_is_no_confident_one(clean):
+    page, pad = clean
+    draw(page, pad, "A")
+    reads(pad, "?")
+    said = pad.locator(".answer[aria-live=polite]")
+    expect(said).to_have_attribute("aria-busy", "false")
+    expect(said).to_contain_text(re.compile(r"Not like any digit\. .* \d, \d+\.\d\s% sure\."))
+    assert pad.locator(".bars li.best").count() == 0
+    if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(folder, "lesson-10-letter.png"))
+    pad.locator(".clear").click()
+    draw(page, pad, 6)
+    reads(pad, 6)
+    it_says(pad, 6)
 
 
 def test_it_answers_before_the_pen_is_up(clean):

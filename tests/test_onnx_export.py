@@ -13,6 +13,7 @@ from lenet_keras import TUTORIAL, build_lenet5, train
 from lenet_keras.data import Mnist, Split
 from lenet_keras.run import load_model
 from lenet_keras.ship import onnx_export
+from lenet_keras.ship.doubt import Doubt
 from lenet_keras.ship.onnx_export import (
     ExportError,
     check,
@@ -105,7 +106,7 @@ def test_what_cannot_be_exported(monkeypatch):
 def test_every_batch_size_gives_the_same_bits(lenet5, digits):
     int8 = lenet5_int8_onnx(lenet5, digits.train.images)
     check(int8)
-    for model in (lenet5, int8, digit_onnx(lenet5)):
+    for model in (lenet5, int8, digit_onnx(lenet5, Doubt(1.0, 0.5))):
         name = model.graph.input[0].name
         run = session(model)
         together = run.run(None, {name: digits.test.images})

@@ -331,9 +331,8 @@ def test_committed_text_names_no_machine():
 
 
 RUNS = [ROOT / "results/tutorial/run.json"]
-RUNS += sorted(ROOT.glob("results/fast/*/run.json")) + sorted(
-    ROOT.glob("results/modern/*/run.json")
-)
+for study in ("fast", "modern", "best"):
+    RUNS += sorted(ROOT.glob(f"results/{study}/*/run.json"))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ recipes = st.builds(
     shuffle=st.booleans(),
     n_epochs=st.integers(1, 999),
     averaged=st.integers(1, 9),
+    penned=st.integers(0, 999),
+    others=st.integers(0, 999),
     patience=st.integers(2, 10**9),
     patience_increase=st.integers(1, 9),
     improvement_threshold=st.floats(0.1, 1),
@@ -63,6 +65,7 @@ def test_a_field_of_the_distortion_is_changed_alone():
 def test_the_tutorials_dictionary_has_only_what_the_tutorial_has():
     """So a field that is added later does not change what older runs are."""
     assert {"dropout", "schedule", "distortion"}.isdisjoint(TUTORIAL.to_dict())
+    assert {"penned", "others"}.isdisjoint(MODERN.to_dict())
     assert {"learning_rate", "nkerns", "seed"} <= set(TUTORIAL.to_dict())
     assert {"dropout", "schedule", "distortion"} <= set(MODERN.to_dict())
 
@@ -87,6 +90,8 @@ INVALID = [
     {"patience": 1},
     {"patience_increase": 0},
     {"averaged": 0},
+    {"penned": -1},
+    {"others": 2.5},
     {"nkerns": (0, 5)},
     {"nkerns": (5,)},
     {"nkerns": 5},

@@ -86,7 +86,7 @@ def test_a_random_search_draws_within_its_ranges_and_the_same_every_time(tmp_pat
         ("fields = 1", "fields must be a table"),
         ("[fields", "is not valid TOML"),
         ("x = 1", "no setting 'x'"),
-        ('recipe = "best"', f"recipe must be one of {', '.join(RECIPES)}"),
+        ('recipe = "newest"', f"recipe must be one of {', '.join(RECIPES)}"),
         ('search = "random"', "trials must be"),
         ("trials = 3", "trials must be"),
         ("threads = 0", "threads must be a whole number"),

@@ -16,7 +16,8 @@ import pytest
 from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
 from lenet_keras.data import Mnist, Split
 from lenet_keras.devices import native_precision
-from lenet_keras.minibatches import Minibatches
+from lenet_keras.minibatches import Minibatches, to_learn
+from lenet_keras.penned import NO_DIGIT
 from lenet_keras.recipe import FAST, for_digits
 from lenet_keras.run import RunError, load_model, load_record, new_run_dir
 from lenet_keras.score import zero_one_loss
@@ -257,6 +258,32 @@ def test_minibatches_come_in_the_datas_order_or_in_a_new_one_each_epoch(few):
     longer = labelled(replace(three, shuffle=True, n_epochs=5))
     np.testing.assert_array_equal(longer[:3], shuffled)
     assert (labelled(replace(three, shuffle=True, seed=1)) != shuffled).any()
+
+
+def test_what_is_learned_beside_the_training_digits(few):
+    recipe = replace(SMALL, penned=40, others=16)
+    learned, n = to_learn(few, recipe), len(few.train.labels)
+    trained, penned, others = np.split(learned.labels, (n, n + 40))
+    np.testing.assert_array_equal(trained, few.train.labels)
+    assert np.bincount(penned).tolist() == [2, 12, 2, 2, 4, 2, 6, 6, 2, 2]
+    assert len(others) == 16 and (others == NO_DIGIT).all()
+    assert to_learn(few, SMALL).images is few.train.images
+    other = to_learn(few, replace(recipe, seed=1))
+    np.testing.assert_array_equal(other.images[:n], learned.images[:n])
+    assert (other.images[n:] != learned.images[n:]).any(axis=(1, 2)).all()
+
+
+def test_the_cost_of_what_is_no_digit_is_least_where_no_class_is_likelier():
+    def cost(label, logits):
+        recipe = replace(SMALL, others=8)
+        learner = compiled(initial_model(recipe), recipe, n_train_batches=10)
+        return float(learner.loss(np.array([label]), np.array([logits], np.float32))[0])
+
+    even, sure = [0.0] * 10, [9.0] + [0.0] * 9
+    assert cost(NO_DIGIT, even) == pytest.approx(np.log(10), rel=1e-5)
+    assert cost(NO_DIGIT, sure) == pytest.approx(np.log(np.exp(9) + 9) - 0.9, rel=1e-5)
+    assert cost(0, sure) == pytest.approx(np.log(np.exp(9) + 9) - 9, rel=1e-3)
+    assert cost(3, sure) == pytest.approx(np.log(np.exp(9) + 9), rel=1e-5)
 
 
 def test_chance_is_seeded_too(modern, few, tmp_path):

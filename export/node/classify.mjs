@@ -116,8 +116,9 @@ for (const file of files) {
     process.exitCode = 1;
     continue;
   }
-  const { label, probabilities, has_ink } = await session.run({ image });
+  const { label, probabilities, has_ink, is_digit } = await session.run({ image });
   const digit = label.data[0]; // a BigInt: ONNX counts in int64
   const sure = probabilities.data[Number(digit)].toFixed(3);
-  console.log(`${file}\t${has_ink.data[0] ? `${digit} ${sure}` : "blank"}`);
+  const guess = `${is_digit.data[0] ? "" : "? "}${digit} ${sure}`;
+  console.log(`${file}\t${has_ink.data[0] ? guess : "blank"}`);
 }

@@ -46,10 +46,11 @@ def main(files: list[str]) -> int:
             print(f"{file} cannot be read: {why}.", file=sys.stderr)
             failed = True
             continue
-        probabilities, label, has_ink = session.run(
-            ["probabilities", "label", "has_ink"], {"image": image[np.newaxis]}
+        probabilities, label, has_ink, is_digit = session.run(
+            ["probabilities", "label", "has_ink", "is_digit"], {"image": image[np.newaxis]}
         )
-        print(file, f"{label[0]} {probabilities.max():.3f}" if has_ink[0] else "blank", sep="\t")
+        guess = f"{'' if is_digit[0] else '? '}{label[0]} {probabilities.max():.3f}"
+        print(file, guess if has_ink[0] else "blank", sep="\t")
     return int(failed)
 
 

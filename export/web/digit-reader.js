@@ -30,7 +30,7 @@ function loaded(progress) {
  * The element.
  *
  * lang: "en" or "zh"; without it, the language of what it stands in, or the browser's.
- * answer: { label, probabilities, normalized, maps, … } of lenet.js, or null while there is no ink.
+ * answer: { label, isDigit, probabilities, normalized, … } of lenet.js, or null while there is no ink.
  * ready: a promise; true once it reads, false if something is missing, and then it says what.
  * open(file), undo(), clear(): as its buttons do. picture(): what the network is shown.
  * A `read` event tells of each new answer, in `detail`, and when there is none anymore.
@@ -148,17 +148,17 @@ export class DigitReader extends HTMLElement {
     this.#asking = false;
   }
 
-  /** The digits of what looks like several, each cut out and read by itself. */
+  /** What looks like several digits, each cut out and read by itself; "?" is not like any. */
   async #oneByOne(picture) {
     const labels = [];
     for (const { left, top, right, bottom } of pieces(picture)) {
       const whole = sheet(right - left, bottom - top);
       whole.putImageData(picture, -left, -top);
       const cut = whole.getImageData(0, 0, right - left, bottom - top);
-      const { hasInk, label } = await recognize(this.#session, cut);
-      if (hasInk) labels.push(label);
+      const { hasInk, isDigit, label } = await recognize(this.#session, cut);
+      if (hasInk) labels.push(isDigit ? label : "?");
     }
-    return labels.length > 1 ? labels : [];
+    return labels.length > 1 && labels.some(Number.isInteger) ? labels : [];
   }
 
   #show() {

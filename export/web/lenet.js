@@ -108,7 +108,7 @@ let last = Promise.resolve(); // the runtime takes one picture at a time
 /**
  * Read the digit in a picture.
  *
- * `picture` is an ImageData of any size, without transparency. Resolves to { hasInk, label,
+ * `picture` is an ImageData of any size, without transparency. Resolves to { hasInk, isDigit, label,
  * probabilities: 10 numbers, normalized: 28 x 28 bytes, maps: per layer { count, side, values },
  * kernels: 20 x 5 x 5 numbers, biases: 20 }.
  */
@@ -129,6 +129,7 @@ async function read(session, picture) {
   const [kernels, biases] = FIRST.map((name) => out[name].data);
   return {
     hasInk: Boolean(out.has_ink.data[0]),
+    isDigit: Boolean(out.is_digit.data[0]),
     label: Number(out.label.data[0]),
     probabilities: [...out.probabilities.data],
     normalized: out.normalized.data,

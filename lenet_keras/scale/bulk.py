@@ -188,7 +188,7 @@ def classify_shard(shard: Shard, out: Path, model: str | None = None) -> int:
     for path, answer in _classifier(model).each(pictures_of(shard)):
         row: dict[str, Any] = dict.fromkeys(SCHEMA) | {"path": _utf8(path)}
         if isinstance(answer, Answer):
-            row |= {"label": answer.label, "has_ink": answer.has_ink}
+            row |= {name: getattr(answer, name) for name in ("label", "has_ink", "is_digit")}
             row["probability"] = answer.probability if answer.has_ink else None
         else:
             row["error"] = _utf8(str(answer))
@@ -219,6 +219,7 @@ SCHEMA = {
     "label": "int8",
     "probability": "float32",
     "has_ink": "bool",
+    "is_digit": "bool",
     "error": "string",
 }
 
@@ -238,9 +239,9 @@ def classify_in_bulk(
     Args:
         sources: what ``shards_of`` takes.
         out: a folder for the answers, ``part-000000.parquet`` and so on, with the columns path
-            (of an array's picture ``file.npy#row``), label (0 to 9), probability, has_ink, and
-            error, a sentence where a picture cannot be read; null where a column does not apply.
-            If it holds answers for the same pictures already, those are kept.
+            (of an array's picture ``file.npy#row``), label (0 to 9), probability, has_ink,
+            is_digit, and error, a sentence where a picture cannot be read; null where a column
+            does not apply. If it holds answers for the same pictures already, those are kept.
         model: another ``digit.onnx``.
         address: of a Ray cluster whose machines all see the files; without it Ray is started on
             this machine, and ended at the end.

@@ -55,11 +55,14 @@ class ClassifyError(LenetKerasError):
 class Answer(NamedTuple):
     """What the network says of one picture.
 
-    label: 0 to 9; None where there is no ink.
+    label: 0 to 9, the best guess; None where there is no ink.
     probability: of that label.
     probabilities: float32 [10].
     normalized: uint8 [28, 28], the picture as the network saw it.
     has_ink: False for a blank picture, whose probabilities mean nothing.
+    is_digit: False for a blank picture, and where the network is less sure than of nearly every
+        digit: it may be a letter, or several digits. A file without this output, as older ones
+        are, refuses blank pictures alone.
     """
 
     label: int | None
@@ -67,6 +70,7 @@ class Answer(NamedTuple):
     probabilities: np.ndarray
     normalized: np.ndarray
     has_ink: bool
+    is_digit: bool
 
 
 class Classifier:
@@ -105,6 +109,7 @@ class Classifier:
                 f"{path} is not a digit.onnx: it takes {takes} and gives "
                 f"{', '.join(sorted(outputs))}. Use one that `lenet-keras export` made."
             )
+        self._outputs = [*_OUTPUTS, "is_digit" if "is_digit" in outputs else "has_ink"]
 
     def __reduce__(self) -> tuple:
         return Classifier, self._arguments  # another process opens the file for itself
@@ -174,12 +179,12 @@ class Classifier:
             return
         images = np.stack([array for _, array in batch])
         try:
-            results = self._session.run(_OUTPUTS, {"image": images})
+            results = self._session.run(self._outputs, {"image": images})
         except Exception as error:  # onnxruntime's own errors are of many classes
             raise ClassifyError(
                 f"{self._path} failed on a picture ({in_short(error)}): get the file again."
             ) from None
-        for (name, _), probabilities, label, normalized, has_ink in zip(batch, *results):
+        for (name, _), probabilities, label, normalized, has_ink, is_digit in zip(batch, *results):
             yield (
                 name,
                 Answer(
@@ -188,6 +193,7 @@ class Classifier:
                     probabilities=probabilities,
                     normalized=normalized,
                     has_ink=bool(has_ink),
+                    is_digit=bool(is_digit),
                 ),
             )
 

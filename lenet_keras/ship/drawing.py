@@ -50,6 +50,7 @@ def _picture_from_browser(sent: dict, _: object) -> np.ndarray:
 def _answer_to_browser(answer: Answer, _: object) -> dict:
     return {
         "label": answer.label,
+        "isDigit": answer.is_digit,
         "probabilities": answer.probabilities.tolist(),
         "normalized": answer.normalized.tobytes(),
     }
@@ -60,7 +61,8 @@ def still(picture: np.ndarray, answer: Answer) -> Image.Image:
 
     Args:
         picture: uint8 [H, W].
-        answer: what is said of it; without ink the bars are empty.
+        answer: what is said of it; without ink the bars are empty, and without a digit none is
+            set off.
     """
     whole = Image.new("RGB", (600, 300), "white")
     whole.paste(ImageOps.pad(Image.fromarray(picture), (SIDE, SIDE), color=255), (10, 10))
@@ -69,7 +71,7 @@ def still(picture: np.ndarray, answer: Answer) -> Image.Image:
     font = ImageFont.load_default(15)
     for digit, p in enumerate(answer.probabilities):
         y = 24 + 28 * digit
-        best = digit == answer.label
+        best = answer.is_digit and digit == answer.label
         draw.text((316, y), str(digit), INK, font, "lm")
         draw.rounded_rectangle((338, y - 6, 590, y + 6), 3, TINT)
         if answer.has_ink and p > 0.01:
@@ -94,7 +96,8 @@ class DrawingPad(anywidget.AnyWidget):
             or a photo. A drawing's strokes are moved and scaled before they are inked: the longer
             side of the box around them is 196 pixels long and in the middle, and the pen is 22
             pixels thick, so that a small drawing is no blob. May be set, and then the pad shows it.
-        answer: the ``Answer`` to it; its label is None while there is no ink.
+        answer: the ``Answer`` to it; its label is None while there is no ink, and its is_digit
+            False where it is not like any digit.
 
     Args:
         classifier: who reads; without it, a ``Classifier`` with lenet-keras's own digit.onnx.

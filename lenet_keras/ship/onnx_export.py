@@ -4,7 +4,7 @@ lenet5.onnx       images uint8 [N, 28, 28] -> probabilities, label
 lenet5-int8.onnx  the same, its weights and feature maps in bytes
 lenet5-float.onnx image float32 [1, 1, 28, 28] -> probabilities, for runtimes that take little else
 digit.onnx        image uint8 [N, H, W], as it comes
-                  -> probabilities, label, normalized, has_ink
+                  -> probabilities, label, normalized, has_ink, is_digit
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lenet_keras.data import Mnist, Split
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.model import SIDE, build_lenet5
 from lenet_keras.run import Record, Run, load_model, load_record
+from lenet_keras.ship.doubt import Doubt, colder, doubt_of, with_is_digit
 from lenet_keras.ship.normalization import IR_VERSION, digit_model
 from lenet_keras.storage.files import whole_file, whole_files
 
@@ -320,9 +321,15 @@ def lenet5_float_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:
     )
 
 
-def digit_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:
-    """``lenet5`` behind the normalisation of ``normalization.py``: pictures as they come."""
-    return _stamped(digit_model(lenet5), {p.key: p.value for p in lenet5.metadata_props})
+def digit_onnx(lenet5: onnx.ModelProto, doubt: Doubt) -> onnx.ModelProto:
+    """``lenet5`` behind the normalisation of ``normalization.py``: pictures as they come.
+
+    Args:
+        lenet5: from ``lenet5_onnx``, of a network that ``doubt.colder`` calibrated.
+        doubt: of that network: what is no digit.
+    """
+    about = {p.key: p.value for p in lenet5.metadata_props}
+    return with_is_digit(_stamped(digit_model(lenet5), about), doubt)
 
 
 # --- what is checked before a file is written --------------------------------------------
@@ -338,7 +345,12 @@ SIGNATURES = {
     ),
     "digit": (
         [("image", "uint8", ["N", "H", "W"])],
-        [*LABELS, ("normalized", "uint8", ["N", SIDE, SIDE]), ("has_ink", "bool", ["N"])],
+        [
+            *LABELS,
+            ("normalized", "uint8", ["N", SIDE, SIDE]),
+            ("has_ink", "bool", ["N"]),
+            ("is_digit", "bool", ["N"]),
+        ],
     ),
 }
 
@@ -515,12 +527,12 @@ def export(
         RunError: there is no such run, or it cannot be read.
     """
     model, lenet5 = _network_of(run_dir, mnist)
-    digit_keras, behind_digit = _network_of(digit_run, mnist) if digit_run else (model, lenet5)
+    digit_keras, digit = _digit_of(digit_run or run_dir, mnist)
     models = {
         "lenet5.onnx": (model, lenet5),
         "lenet5-int8.onnx": (model, lenet5_int8_onnx(lenet5, mnist.train.images[:N_CALIBRATION])),
         "lenet5-float.onnx": (model, lenet5_float_onnx(lenet5)),
-        "digit.onnx": (digit_keras, digit_onnx(behind_digit)),
+        "digit.onnx": (digit_keras, digit),
     }
     report = {}
     for name, (original, exported) in models.items():
@@ -557,6 +569,15 @@ def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelPro
     if exact.largest_difference > LARGEST_DIFFERENCE or exact.label_mismatches:
         raise ExportError(f"{run_dir}: ONNX differs from the Keras model: {exact}.")
     return model, lenet5
+
+
+def _digit_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelProto]:
+    """A run's model, calibrated on the validation digits, and its digit.onnx."""
+    model, _ = _network_of(run_dir, mnist)
+    doubt = doubt_of(model, mnist.valid)
+    colder(model, doubt.temperature)
+    lenet5 = lenet5_onnx(model, metadata_of(load_record(run_dir)))
+    return model, digit_onnx(lenet5, doubt)
 
 
 def _test_data(models: dict[str, onnx.ModelProto], split: Split, folder: Path) -> dict[Path, bytes]:

@@ -20,7 +20,8 @@ export const WORDS = {
     draw: "Draw a digit",
     answer: "It reads {digit}, {over}{percent}\u00a0% sure.",
     over: "over ",
-    choose: "It must choose one of the ten, even for a letter or a heart.",
+    unlike: "Not like any digit. Its best guess is {digit}, {over}{percent}\u00a0% sure.",
+    choose: "It refuses most letters and scribbles, but an O passes for a 0.",
     several: "Several digits? It reads one at a time; taken as one, it reads {digit}.",
     blank: "It cannot tell the ink from the paper. Drag a box around the digit alone, or take the photo again with a darker pen.",
     probabilities: "How likely each digit is",
@@ -36,7 +37,8 @@ export const WORDS = {
     draw: "请写一个数字",
     answer: "这是 {digit}，把握{over} {percent}%。",
     over: "超过",
-    choose: "哪怕写的是字母或爱心，它也只能从十个数字里选一个。",
+    unlike: "不像任何数字。最接近的是 {digit}，把握{over} {percent}%。",
+    choose: "多数字母和涂鸦它会拒绝，但 O 会被当成 0。",
     several: "是几个数字吗？它一次只认一个；当成一个来认是 {digit}。",
     blank: "分不清笔迹和纸面。请在照片上拖出一个框，只框住数字；或者换深色的笔重拍一张。",
     probabilities: "各个数字的概率",
@@ -446,10 +448,16 @@ function percent(p, over) {
   return p < 0.9995 ? ["", (100 * p).toFixed(1)] : [over, "99.9"];
 }
 
-/** "It reads 3, 98.7 % sure.", in the language of the words. */
-export function sentence(words, { label, probabilities }) {
+/** "It reads 3, 98.7 % sure.", or that it is not like any digit, in the language of the words. */
+export function sentence(words, { label, isDigit, probabilities }) {
   const [over, number] = percent(probabilities[label], words.over);
-  return fill(words.answer, { digit: label, over, percent: number });
+  return fill(isDigit ? words.answer : words.unlike, { digit: label, over, percent: number });
+}
+
+/** What stands in large beside the pad: the digit, or a question mark where it is not like any. */
+function signOf(answer) {
+  if (!answer) return "";
+  return answer.isDigit ? answer.label : "?";
 }
 
 /** An answer, shown in `root`: in its <output>, its aria-live sentence, and ten bars in its <ol>. */
@@ -470,14 +478,14 @@ export class Reading {
     this.said.setAttribute("aria-busy", String(Boolean(stroke)));
   }
 
-  /** Show an answer, { label, probabilities }, or none, null; say `text`, and in large `sign`. */
-  show(answer, text, sign = answer?.label ?? "") {
+  /** Show an answer, { label, isDigit, probabilities }, or null; say `text`, and in large `sign`. */
+  show(answer, text, sign = signOf(answer)) {
     this.digit.textContent = sign;
     // the same text, put there again, might be read aloud again
     if (this.said.textContent !== text) this.said.textContent = text;
     this.bars.forEach((bar, digit) => {
       const p = answer ? answer.probabilities[digit] : 0;
-      bar.classList.toggle("best", digit === answer?.label);
+      bar.classList.toggle("best", digit === sign);
       bar.children[1].style.setProperty("--p", p);
       bar.children[2].textContent = answer ? `${percent(p, ">").join("")}\u00a0%` : "";
     });

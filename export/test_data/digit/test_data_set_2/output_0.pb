@@ -1,2 +1,2 @@
 
-BprobabilitiesJ(ﬂ˙÷8u2}?Ú•u:¸W9ñ—Ô:cââ:8ˇ›9yŸ¥;ìá9Õ4:
+BprobabilitiesJ(SS1˙ˇ?¯jL2Ä£91œ!≠/>«3“Æ637]Ä4y≠91Gaœ1

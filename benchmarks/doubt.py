@@ -1,0 +1,120 @@
+"""What a network refuses: letters, two digits, scribbles, frames; and how many true digits.
+
+    LENET_KERAS_DATA=... python benchmarks/doubt.py results/modern/seed-1 results/best/seed-23455
+
+Temperature and threshold are fitted to distorted validation digits (lenet_keras/ship/doubt.py), as
+an export does it, and each network reads pictures through a digit.onnx made here. It may have
+learned from letters, pairs, scribbles and frames of our own pen: here they are another hand's. It
+has learned from no printed letter, and from no two digits of MNIST side by side. Letters that are
+a digit's twin, or nearly, are counted by themselves.
+
+The last rows are of MNIST's test digits: how wrong they are, and how far the mean of its
+probabilities is from how often it is right.
+"""
+
+from __future__ import annotations
+
+import string
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import matplotlib
+import numpy as np
+import onnxruntime
+from penned import percent, picture
+from PIL import Image, ImageDraw, ImageFont
+from table import header, row
+
+from lenet_keras import load_mnist
+from lenet_keras.data import Mnist
+from lenet_keras.penned import LETTERS, frame, pair, scribble
+from lenet_keras.run import load_model
+from lenet_keras.ship.doubt import Doubt, colder, doubt_of
+from lenet_keras.ship.onnx_export import digit_onnx, lenet5_onnx, session
+
+TWINS = set(string.ascii_letters) - set(LETTERS) - set("ckvwx")
+FONTS = [  # those that come with matplotlib
+    Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
+    for name in (
+        "DejaVuSans",
+        "DejaVuSans-Bold",
+        "DejaVuSansMono",
+        "DejaVuSerif",
+        "DejaVuSerif-Italic",
+        "STIXGeneral",
+        "STIXGeneralItalic",
+        "cmr10",
+        "cmtt10",
+        "cmti10",
+    )
+]
+
+
+def printed(letters: Sequence[str]) -> np.ndarray:
+    """Each letter in every font, dark on white: uint8 [N, 120, 120]."""
+    pictures = []
+    for path in FONTS:
+        font = ImageFont.truetype(path, 80)
+        for letter in letters:
+            image = Image.new("L", (120, 120), 255)
+            ImageDraw.Draw(image).text((60, 60), letter, 0, font, anchor="mm")
+            pictures.append(np.asarray(image))
+    return np.stack(pictures)
+
+
+def ready(folder: str, mnist: Mnist) -> tuple[onnxruntime.InferenceSession, Doubt]:
+    """A digit.onnx that can doubt, from a run folder."""
+    model = load_model(folder)
+    doubt = doubt_of(model, mnist.valid)
+    colder(model, doubt.temperature)
+    return session(digit_onnx(lenet5_onnx(model), doubt)), doubt
+
+
+def refused(network: onnxruntime.InferenceSession, pictures: np.ndarray) -> int:
+    parts = [pictures[i : i + 100] for i in range(0, len(pictures), 100)]
+    return sum(int(np.sum(~network.run(["is_digit"], {"image": part})[0])) for part in parts)
+
+
+def main(folders: list[str]) -> None:
+    mnist, rng = load_mnist("mnist"), np.random.default_rng(2026)
+    digits, chosen = mnist.test.images, list(LETTERS)
+    written = np.stack([picture(lambda _, k=k: LETTERS[k], rng) for k in chosen * 10])
+    kinds = {
+        "two digits side by side": np.concatenate([digits[:1000], digits[1000:2000]], axis=2),
+        "printed letters": printed(sorted(set(string.ascii_letters) - TWINS)),
+        "letters of our pen": written,
+        "scribbles of our pen": np.stack([picture(scribble, rng) for _ in range(300)]),
+        "frames": np.stack([picture(frame, rng) for _ in range(300)]),
+        "two digits of our pen": np.stack([picture(pair, rng) for _ in range(300)]),
+        f"printed twins of digits, {' '.join(sorted(TWINS))}": printed(sorted(TWINS)),
+        "MNIST's test digits": digits,
+    }
+    networks = [ready(folder, mnist) for folder in folders]
+    print(header("refused", "how many", *folders))
+    for name, pictures in kinds.items():
+        shares = [percent(refused(network, pictures), len(pictures)) for network, _ in networks]
+        print(row(name, f"{len(pictures):,}", *shares))
+    print()
+    print(header("", *folders))
+    print(row("temperature", *(f"{doubt.temperature:.2f}" for _, doubt in networks)))
+    print(row("threshold", *(f"{doubt.threshold:.3f}" for _, doubt in networks)))
+    names = ("error", "cost", "mean of how sure less how often right")
+    table: dict[str, list[str]] = {name: [] for name in names}
+    for network, _ in networks:
+        parts = [digits[i : i + 500] for i in range(0, len(digits), 500)]
+        p = np.concatenate([network.run(["probabilities"], {"image": part})[0] for part in parts])
+        right = p.argmax(axis=1) == mnist.test.labels
+        cost = -np.log(p[np.arange(len(p)), mnist.test.labels] + 1e-12).mean()
+        values = (percent(int(np.sum(~right)), len(p)), f"{cost:.4f}")
+        gap = f"{100 * (p.max(axis=1).mean() - right.mean()):+.2f} points"
+        for cells, value in zip(table.values(), (*values, gap)):
+            cells.append(value)
+    for name, cells in table.items():
+        print(row(f"the test digits: {name}", *cells))
+
+
+if __name__ == "__main__":
+    keras.utils.set_random_seed(0)
+    main(sys.argv[1:])
