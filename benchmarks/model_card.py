@@ -38,16 +38,16 @@ def runs(mnist: Mnist) -> dict[str, str]:
     record = load_record(ROOT / "results/tutorial")
     if record.data.digest != mnist.digest:
         raise SystemExit("The card is about MNIST: set LENET_KERAS_DATA to where it is.")
-    (modern,) = (model.parent for model in (ROOT / "results/modern").glob("*/model.keras"))
-    modern_record = load_record(modern)
+    (best,) = (model.parent for model in (ROOT / "results/best").glob("*/model.keras"))
+    best_record = load_record(best)
     return {
         "seed": str(record.recipe.seed),
         "validation_error": f"{record.result.best_validation_error:.2f}",
         "epochs": str(record.epochs),
-        "modern_run": modern.name,
-        "modern_seed": str(modern_record.recipe.seed),
-        "modern_epochs": str(modern_record.epochs),
-        "modern_validation_error": f"{modern_record.result.best_validation_error:.2f}",
+        "best_run": best.name,
+        "best_seed": str(best_record.recipe.seed),
+        "best_epochs": str(best_record.epochs),
+        "best_validation_error": f"{best_record.result.best_validation_error:.2f}",
         "data_digest": record.data.digest,
     }
 

@@ -1,2 +1,2 @@
 
-BprobabilitiesJ(SS1úÿ?øjL2€£91Ï!­/>Ç3Ò®637]€4y­91GaÏ1
+BprobabilitiesJ(š¤È0êş?Iš3ÊÏe1¢2û…37×Ø5œy7]¹&0›#3
