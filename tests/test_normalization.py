@@ -45,11 +45,9 @@ def closed(dark: np.ndarray) -> np.ndarray:
 
 def lines(black: np.ndarray) -> np.ndarray:
     """Which rows of the outer sixth are black, or next to it, for nine tenths of their length."""
-    wide = np.pad(black, ((1, 1), (0, 0)))
-    wide = wide[:-2] | wide[1:-1] | wide[2:]
     row = np.arange(len(black))
     outer = np.minimum(row, row[::-1]) * 6 < len(black) - 1
-    return (wide.mean(axis=1) > 0.899) & outer
+    return (next_to(black).mean(axis=1) > 0.899) & outer
 
 
 def next_to(mask: np.ndarray) -> np.ndarray:

@@ -189,8 +189,7 @@ def _next_to(mask: FLOAT["N", 1, "h", "w"]):
 @script(default_opset=op)
 def _lines(black: FLOAT["N", 1, "h", "w"]):
     """1 for the rows near the top or bottom that are black, or next to it, from side to side."""
-    wide = op.MaxPool(black, kernel_shape=[3, 1], pads=[1, 0, 1, 0])
-    whole = op.Cast(op.ReduceMean(wide, axes=[3]) > COVER, to=FLOAT_)  # [N, 1, h, 1]
+    whole = op.Cast(op.ReduceMean(_next_to(black), axes=[3]) > COVER, to=FLOAT_)  # [N, 1, h, 1]
     last = op.Squeeze(op.Shape(black, start=2, end=3)) - 1
     row = op.Unsqueeze(op.Range(0, last + 1, 1), [1])
     outer = op.Cast(op.Min(row, last - row) * OUTER < last, to=FLOAT_)
