@@ -20,7 +20,8 @@ browser all run one and the same code:
 The steps, each a paragraph of `_normalize` below:
 
     1. thumbnail   means of k×k pixels, at most 56 a side: what is paper shows in the small
-    2. polarity    is the ink dark or light? What is farther from its surroundings
+    2. polarity    is the ink dark or light? What is farther from its surroundings, and
+                   less at the border
     3. paper       the level around each pixel, with the strokes filled in (a grey closing);
                    so a shadow is paper, and what is dark all along the border
     4. ink         what differs from the paper by more than the paper's grain; a frame, dust
@@ -63,6 +64,7 @@ SMALL = 56  # the longer side of the thumbnail, at most
 AROUND = 21  # each of its pixels is compared with the mean of so many either way …
 BEYOND = 2  # … of which the first two outside of the picture are as its border is
 INSIDE = (AROUND - 1) // 2 - BEYOND  # and those farther out do not count
+LEAN = 0.3  # of its full weight, that the border has in this at most
 PEN = 15  # no stroke is wider, in pixels of the thumbnail
 EDGE = 1  # paper is as dark as the darkest paper within this: a shadow's edge is no ink
 OUTSIDE = PEN - 1 + EDGE  # how far the closing looks
@@ -115,27 +117,37 @@ def _thumbnail(grey: FLOAT["N", 1, "H", "W"], height: INT64[1], width: INT64[1],
 
 
 @script(default_opset=op)
-def _stands_out(small: FLOAT["N", 1, "h", "w"]):
-    """Above 0 if what stands out of the picture is light, below if it is dark."""
+def _border(small: FLOAT["N", 1, "h", "w"]):
+    """The mean of the four sides."""
+    rows = op.ReduceMean(op.Gather(small, op.Constant(value_ints=[0, -1]), axis=2), axes=[2, 3])
+    columns = op.ReduceMean(op.Gather(small, op.Constant(value_ints=[0, -1]), axis=3), axes=[2, 3])
+    return (rows + columns) / 2.0
+
+
+@script(default_opset=op)
+def _stands_out(
+    small: FLOAT["N", 1, "h", "w"], border: FLOAT["N", 1, 1, 1], contrast: FLOAT["N", 1, 1, 1]
+):
+    """Above 0 if what stands out of the picture is light, below if it is dark: from -1.3 to 1.3."""
     larger = op.Pad(
         small, op.Constant(value_ints=[0, 0, BEYOND, BEYOND, 0, 0, BEYOND, BEYOND]), mode="edge"
     )
     upright = op.AveragePool(larger, kernel_shape=[AROUND, 1], pads=[INSIDE, 0, INSIDE, 0])
     around = op.AveragePool(upright, kernel_shape=[1, AROUND], pads=[0, INSIDE, 0, INSIDE])
     apart = small - around
-    return op.ReduceSum(apart * apart * apart, [1, 2, 3])
+    cubes = apart * apart * apart
+    share = op.ReduceSum(cubes, [1, 2, 3]) / op.Max(op.ReduceSum(op.Abs(cubes), [1, 2, 3]), TINY)
+    lighter = (border - op.ReduceMean(small, axes=[1, 2, 3])) / op.Max(contrast, 1.0)
+    return share - op.Clip(lighter, -LEAN, LEAN)
 
 
 @script(default_opset=op)
-def _closed(dark: FLOAT["N", 1, "h", "w"], contrast: FLOAT["N", 1, 1, 1]):
+def _closed(dark: FLOAT["N", 1, "h", "w"], darkest: FLOAT["N", 1, 1, 1]):
     """Dark strokes filled in from both sides.
 
-    Outside, the picture goes on as its border is, but not much darker than most of it: where a
-    stroke of the digit ends at the border, paper goes on.
+    Outside, the picture goes on as its border is, but no darker than `darkest`: where a stroke
+    of the digit ends at the border, paper goes on.
     """
-    rows = op.ReduceMean(op.Gather(dark, op.Constant(value_ints=[0, -1]), axis=2), axes=[2, 3])
-    columns = op.ReduceMean(op.Gather(dark, op.Constant(value_ints=[0, -1]), axis=3), axes=[2, 3])
-    darkest = op.Floor((rows + columns) / 2.0 - contrast * DARKER + NUDGE)
     sides = op.Constant(value_ints=[0, 0, OUTSIDE, OUTSIDE, 0, 0, OUTSIDE, OUTSIDE])
     inside = op.Pad(op.Cast(dark > NOWHERE, to=FLOAT_), sides) > 0.0
     larger = op.Pad(dark, sides, mode="edge")
@@ -257,16 +269,17 @@ def _normalize(image: UINT8["N", "H", "W"]):
     small_grey = _thumbnail(grey, height, width, k)
 
     # 2. Polarity. Around a pixel there is more paper than ink, so ink is farther from the
-    # mean; and the cubes of what is far outweigh all that is near. From here on ink is dark.
-    sign = op.Where(_stands_out(small_grey) > 0.0, -1.0, 1.0)
+    # mean; and the cubes of what is far outweigh all that is near. Where a thick pen fills the
+    # picture that is close, and the border, mostly paper, decides. From here on ink is dark.
+    contrast = op.ReduceMax(small_grey, axes=[2, 3]) - op.ReduceMin(small_grey, axes=[2, 3])
+    border = _border(small_grey)
+    sign = op.Where(_stands_out(small_grey, border, contrast) > 0.0, -1.0, 1.0)
     small = small_grey * sign
     dark = grey * sign
 
     # 3. Paper. What is left of the border once paper is taken off tells how far the closing
     # is above even paper, and the paper's grain. Quartiles shrug off strokes that touch it.
-    lightest = op.ReduceMax(small, axes=[2, 3])
-    contrast = lightest - op.ReduceMin(small, axes=[2, 3])
-    closed = _closed(small, contrast)
+    closed = _closed(small, op.Floor(border * sign - contrast * DARKER + NUDGE))
     levels = _border_levels(dark, closed, k)
     quarter, half, three_quarters = op.Split(
         op.AveragePool(levels, kernel_shape=[1, 4], strides=[1, 4]), axis=3
@@ -278,7 +291,7 @@ def _normalize(image: UINT8["N", "H", "W"]):
     # dropped, and lines that are thinner or paler than the digit: what is not next to dense
     # ink, nor next to ink that is. A root counts how much of a block is ink rather than how
     # dark it is.
-    black = op.Cast(small < lightest - contrast * BLACK, to=FLOAT_)
+    black = op.Cast(small < op.ReduceMax(small, axes=[2, 3]) - contrast * BLACK, to=FLOAT_)
     rows = _lines(black)
     columns = op.Transpose(_lines(op.Transpose(black, perm=[0, 1, 3, 2])), perm=[0, 1, 3, 2])
     frame = op.ReduceMax(rows, axes=[2]) * op.ReduceMax(columns, axes=[3])
