@@ -135,8 +135,8 @@ def test_export_on_a_full_disk_or_into_a_read_only_folder(
     to, arguments = tmp_path / "to", ["export", str(run.folder), "--data", "digits", "--to"]
     assert main([*arguments, str(to)]) == 0
     before, _ = contents(to), capsys.readouterr()
-    # the files, their digests, and three sets of vectors for two of them
-    assert len(before) == 4 + 3 * (3 + 5)
+    # the files, their digests, and three sets of vectors for each
+    assert len(before) == 5 + 3 * (3 + 3 + 2 + 6)
     for path in before:  # so that any new one would show
         path.write_bytes(b"old")
     sizes = sorted(map(len, before.values()))

@@ -78,7 +78,7 @@ def find_ink(picture: np.ndarray) -> tuple[np.ndarray, float]:
     columns = paper[:, [0, -1]] - dark[::k, [0, -1]]
     border = np.concatenate([rows.ravel(), columns.ravel()])
     quarter, half, three_quarters = (
-        np.mean([level_at(border, (middle + by) / 100) for by in (-9, -3, 3, 9)])
+        np.mean([level_at(border, (middle + by) / 100 - 1e-4) for by in (-9, -3, 3, 9)])
         for middle in (25, 50, 75)
     )
     grain = min(half - quarter, three_quarters - half)

@@ -140,10 +140,11 @@ def test_answers_come_as_they_are_made(seven, tmp_path):
     process.wait()
     lines = [*first, *rest.splitlines(keepends=True)]
     assert process.returncode in (0, 130) and "Traceback" not in error
-    assert lines[0] == "file,label,probability\n" and len(lines) > 80  # a pipe's buffer, and more
+    assert lines[0] == "file,label,probability,is_digit\n"
+    assert len(lines) > 80  # a pipe's buffer, and more
     names = [Path(line.split(",")[0]).name for line in lines[1:]]
     assert names == sorted(path.name for path in tmp_path.iterdir())[: len(names)]
-    assert all(line.endswith("\n") and line.count(",") == 2 for line in lines)
+    assert all(line.endswith("\n") and line.count(",") == 3 for line in lines)
 
 
 def test_standard_input_without_end_is_refused():
