@@ -1,6 +1,6 @@
 """What a network refuses: letters, two digits, scribbles, frames; and how many true digits.
 
-    LENET_KERAS_DATA=... python benchmarks/doubt.py results/modern/seed-1 results/best/seed-23455
+    LENET_KERAS_DATA=... python benchmarks/doubt.py results/modern/seed-1 results/best/seed-1
 
 Temperature and threshold are fitted to distorted validation digits (lenet_keras/ship/doubt.py), as
 an export does it, and each network reads pictures through a digit.onnx made here. It may have
@@ -19,7 +19,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import matplotlib
 import numpy as np
 import onnxruntime
@@ -28,11 +27,9 @@ from PIL import Image, ImageDraw, ImageFont
 from table import header, row
 
 from lenet_keras import load_mnist
-from lenet_keras.data import Mnist
 from lenet_keras.penned import LETTERS, frame, pair, scribble
 from lenet_keras.run import load_model
-from lenet_keras.ship.doubt import Doubt, colder, doubt_of
-from lenet_keras.ship.onnx_export import digit_onnx, lenet5_onnx, session
+from lenet_keras.ship.onnx_export import calibrated_digit_onnx, session
 
 TWINS = set(string.ascii_letters) - set(LETTERS) - set("ckvwx")
 FONTS = [  # those that come with matplotlib
@@ -64,14 +61,6 @@ def printed(letters: Sequence[str]) -> np.ndarray:
     return np.stack(pictures)
 
 
-def ready(folder: str, mnist: Mnist) -> tuple[onnxruntime.InferenceSession, Doubt]:
-    """A digit.onnx that can doubt, from a run folder."""
-    model = load_model(folder)
-    doubt = doubt_of(model, mnist.valid)
-    colder(model, doubt.temperature)
-    return session(digit_onnx(lenet5_onnx(model), doubt)), doubt
-
-
 def refused(network: onnxruntime.InferenceSession, pictures: np.ndarray) -> int:
     parts = [pictures[i : i + 100] for i in range(0, len(pictures), 100)]
     return sum(int(np.sum(~network.run(["is_digit"], {"image": part})[0])) for part in parts)
@@ -91,18 +80,20 @@ def main(folders: list[str]) -> None:
         f"printed twins of digits, {' '.join(sorted(TWINS))}": printed(sorted(TWINS)),
         "MNIST's test digits": digits,
     }
-    networks = [ready(folder, mnist) for folder in folders]
+    made = [calibrated_digit_onnx(load_model(folder), mnist.valid) for folder in folders]
+    networks = [session(model) for model in made]
+    about = [network.get_modelmeta().custom_metadata_map for network in networks]
     print(header("refused", "how many", *folders))
     for name, pictures in kinds.items():
-        shares = [percent(refused(network, pictures), len(pictures)) for network, _ in networks]
+        shares = [percent(refused(network, pictures), len(pictures)) for network in networks]
         print(row(name, f"{len(pictures):,}", *shares))
     print()
     print(header("", *folders))
-    print(row("temperature", *(f"{doubt.temperature:.2f}" for _, doubt in networks)))
-    print(row("threshold", *(f"{doubt.threshold:.3f}" for _, doubt in networks)))
+    print(row("temperature", *(f"{float(each['temperature']):.2f}" for each in about)))
+    print(row("threshold", *(f"{float(each['threshold']):.3f}" for each in about)))
     names = ("error", "cost", "mean of how sure less how often right")
     table: dict[str, list[str]] = {name: [] for name in names}
-    for network, _ in networks:
+    for network in networks:
         parts = [digits[i : i + 500] for i in range(0, len(digits), 500)]
         p = np.concatenate([network.run(["probabilities"], {"image": part})[0] for part in parts])
         right = p.argmax(axis=1) == mnist.test.labels
@@ -116,5 +107,4 @@ def main(folders: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    keras.utils.set_random_seed(0)
     main(sys.argv[1:])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import http.server
 import importlib.metadata
 import json
 import os
@@ -20,15 +19,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 from table import row
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -185,34 +187,27 @@ IN_A_PAGE = """async ([model, inputs, build, provider]) => {
 def run_page(
     build: str, provider: str, file: Path, pictures: list[np.ndarray]
 ) -> list[Outputs] | None:
-    with tempfile.TemporaryDirectory() as name, served(Path(name)) as url, browser() as chromium:
-        folder = Path(name)
-        for path in (EXPORT / "web/node_modules/onnxruntime-web/dist").glob("ort*"):
-            (folder / path.name).symlink_to(path)
-        for path in (HERE / "runtimes.mjs", file):
-            (folder / path.name).symlink_to(path)
-        (folder / "index.html").touch()
+    dist = EXPORT / "web/node_modules/onnxruntime-web/dist"
+    files = {path.name: path for path in (*dist.glob("ort*"), HERE / "runtimes.mjs", file)}
+
+    def answer(route: Route) -> None:
+        """The page's server: these files, and an empty page."""
+        path = files.get(route.request.url.rpartition("/")[2])
+        if path:
+            route.fulfill(path=path)
+        else:
+            route.fulfill(body="", content_type="text/html")
+
+    with browser() as chromium:
         page = chromium.new_page()
-        page.goto(url)
+        page.route("**/*", answer)
+        page.goto("http://localhost/")
         if provider == "webgpu" and not page.evaluate(
             "async () => Boolean(await navigator.gpu?.requestAdapter())"
         ):
             raise Missing("this browser has no WebGPU")
         found = page.evaluate(IN_A_PAGE, [file.name, as_json(pictures), build, provider])
         return from_json(found)
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 def chromium_path() -> str:

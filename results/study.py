@@ -11,7 +11,7 @@ spread    Is a difference between two runs luck, or rounding? Ten whole runs of 
 modern    The modern recipe at five seeds. Of the models only the one with the least
           validation error is kept.
 ablation  The modern recipe without one of its ingredients, three seeds each, beside modern.
-best      The best recipe at five seeds, the same of its models.
+best      The best recipe at five seeds. One model is kept, chosen as in modern.
 fast      The fast recipe at five seeds, one after the other with the machine to itself:
           its times count.
 

@@ -332,6 +332,21 @@ def digit_onnx(lenet5: onnx.ModelProto, doubt: Doubt) -> onnx.ModelProto:
     return with_is_digit(_stamped(digit_model(lenet5), about), doubt)
 
 
+def calibrated_digit_onnx(
+    model: keras.Model, split: Split, metadata: dict[str, str] | None = None
+) -> onnx.ModelProto:
+    """digit.onnx of a network that is calibrated first, in place.
+
+    Args:
+        model: uint8 [N, 28, 28] to logits [N, 10].
+        split: digits it has not learned; the validation digits.
+        metadata: as ``lenet5_onnx`` takes it.
+    """
+    doubt = doubt_of(model, split)
+    colder(model, doubt.temperature)
+    return digit_onnx(lenet5_onnx(model, metadata), doubt)
+
+
 # --- what is checked before a file is written --------------------------------------------
 
 IMAGES = ("images", "uint8", ["N", SIDE, SIDE])
@@ -527,7 +542,9 @@ def export(
         RunError: there is no such run, or it cannot be read.
     """
     model, lenet5 = _network_of(run_dir, mnist)
-    digit_keras, digit = _digit_of(digit_run or run_dir, mnist)
+    digit_keras, _ = _network_of(digit_run or run_dir, mnist)
+    about = metadata_of(load_record(digit_run or run_dir))
+    digit = calibrated_digit_onnx(digit_keras, mnist.valid, about)
     models = {
         "lenet5.onnx": (model, lenet5),
         "lenet5-int8.onnx": (model, lenet5_int8_onnx(lenet5, mnist.train.images[:N_CALIBRATION])),
@@ -569,15 +586,6 @@ def _network_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelPro
     if exact.largest_difference > LARGEST_DIFFERENCE or exact.label_mismatches:
         raise ExportError(f"{run_dir}: ONNX differs from the Keras model: {exact}.")
     return model, lenet5
-
-
-def _digit_of(run_dir: Path, mnist: Mnist) -> tuple[keras.Model, onnx.ModelProto]:
-    """A run's model, calibrated on the validation digits, and its digit.onnx."""
-    model, _ = _network_of(run_dir, mnist)
-    doubt = doubt_of(model, mnist.valid)
-    colder(model, doubt.temperature)
-    lenet5 = lenet5_onnx(model, metadata_of(load_record(run_dir)))
-    return model, digit_onnx(lenet5, doubt)
 
 
 def _test_data(models: dict[str, onnx.ModelProto], split: Split, folder: Path) -> dict[Path, bytes]:
