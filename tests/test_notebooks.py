@@ -174,9 +174,9 @@ def test_each_picture_says_in_words_what_it_shows(path):
         else:
             shown = [output.get("data", {}) for output in cell.outputs]
             bare = [data for data in shown if any(kind.startswith("image/") for kind in data)]
-            # the still picture of the pad, and no other, has its words beside it
+            # the still picture of a widget, and no other, has its words beside it
             beside = ["".join(data["text/plain"]) for data in bare]
-            pad = all(text.startswith("DrawingPad: ") for text in beside)
+            pad = all(text.startswith(("DrawingPad: ", "SlidingWindow: ")) for text in beside)
             assert pad, f"{cell.id}: figures.show"
             pictures = re.findall(r"<img\b[^>]*>", "".join(texts(cell)))
             alts = [(re.findall(r'alt="([^"]*)"', picture) or [""])[0] for picture in pictures]
