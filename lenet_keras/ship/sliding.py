@@ -50,8 +50,8 @@ class SlidingWindow(anywidget.AnyWidget):
     _esm = (HERE / "sliding.js").read_text(encoding="utf-8")
     _css = (HERE / "sliding.css").read_text(encoding="utf-8")
 
-    image = traitlets.List().tag(sync=True)
-    kernel = traitlets.List().tag(sync=True)
+    image: traitlets.List[list[float]] = traitlets.List().tag(sync=True)
+    kernel: traitlets.List[list[float]] = traitlets.List().tag(sync=True)
 
     def __init__(self, image: np.ndarray, kernel: np.ndarray) -> None:
         super().__init__(image=np.round(image, 4).tolist(), kernel=np.round(kernel, 4).tolist())
