@@ -40,13 +40,21 @@ def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+def kept(metadata: dict) -> dict:
+    """What a cell says on purpose: its tags, for nbval, and that JupyterLab folds its code away."""
+    keep = {"tags": metadata["tags"]} if metadata.get("tags") else {}
+    if metadata.get("jupyter", {}).get("source_hidden"):
+        keep["jupyter"] = {"source_hidden": True}
+    return keep
+
+
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a valid notebook, tidied of all that changes from one execution to the next."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     count = 0
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
+        cell.metadata = nbformat.from_dict(kept(cell.metadata))
         if cell.cell_type != "code":
             continue
         # one after the other, as from a fresh kernel; nbval takes None for "never run"
