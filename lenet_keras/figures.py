@@ -61,13 +61,13 @@ def use_style() -> None:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display a figure in a notebook as an embedded PNG that says in words what it shows.
+    """Display a figure in a notebook as an embedded PNG, and below it what it shows.
 
     It goes out as HTML, because JupyterLab draws a bare PNG without any alt text.
 
     Args:
         figure: any matplotlib figure; pyplot forgets it, so that it appears once.
-        alt: what a reader who does not see the picture should know.
+        alt: its caption, which also tells a reader who does not see the picture what it shows.
     """
     import matplotlib.pyplot as plt
     from IPython.display import display
@@ -77,9 +77,12 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
     width, height = struct.unpack(">II", png.getvalue()[16:24])  # so that a page keeps its place
     source = base64.b64encode(png.getvalue()).decode()
+    words = html.escape(alt)
     picture = (
-        f'<img alt="{html.escape(alt)}" width="{width}" height="{height}" '
-        f'src="data:image/png;base64,{source}">'
+        f'<figure style="margin: 0; max-width: {width}px">\n'
+        f'<img alt="{words}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{source}">\n'
+        f'<figcaption aria-hidden="true">{words}</figcaption>\n</figure>'  # it is heard once
     )
     display({"text/html": picture, "text/plain": alt}, raw=True)
 

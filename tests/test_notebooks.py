@@ -180,6 +180,8 @@ def test_each_picture_says_in_words_what_it_shows(path):
             assert pad, f"{cell.id}: figures.show"
             pictures = re.findall(r"<img\b[^>]*>", "".join(texts(cell)))
             alts = [(re.findall(r'alt="([^"]*)"', picture) or [""])[0] for picture in pictures]
+            captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", "".join(texts(cell)))
+            assert captions == alts, f"{cell.id}: figures.show"
         assert all(len(html.unescape(alt)) > 15 for alt in alts), cell.id
 
 
