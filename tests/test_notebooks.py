@@ -34,6 +34,7 @@ COURSE = [
     "11_modern",
     "12_by_hand",
     "13_companion",
+    "14_lenet5_1998",
 ]
 
 IGNORED = "nbval-ignore-output"  # nbval runs such a cell and compares nothing
