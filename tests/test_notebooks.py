@@ -175,9 +175,9 @@ def test_each_picture_says_in_words_what_it_shows(path):
         else:
             shown = [output.get("data", {}) for output in cell.outputs]
             bare = [data for data in shown if any(kind.startswith("image/") for kind in data)]
-            # the still picture of the pad, and no other, has its words beside it
+            # the still picture of a widget, and no other, has its words beside it
             beside = ["".join(data["text/plain"]) for data in bare]
-            pad = all(text.startswith("DrawingPad: ") for text in beside)
+            pad = all(text.startswith(("DrawingPad: ", "SlidingWindow: ")) for text in beside)
             assert pad, f"{cell.id}: figures.show"
             pictures = re.findall(r"<img\b[^>]*>", "".join(texts(cell)))
             alts = [(re.findall(r'alt="([^"]*)"', picture) or [""])[0] for picture in pictures]
@@ -242,6 +242,34 @@ def test_the_lessons_print_numbers_rather_than_true():
         for name in COURSE
     }
     assert sum(found.values()) <= 20, found
+
+
+def reading_minutes(notebook):
+    """At 200 words a minute, 4 seconds a line of code and 15 a picture; exercises come on top."""
+    words = lines = pictures = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            pictures += sum("<img" in text or "<svg" in text for text in texts(cell))
+            if "jupyter" not in cell.metadata:  # folded
+                lines += sum(bool(line.strip()) for line in cell.source.splitlines())
+        elif cell.id != "exercises":
+            unfolded = re.sub(r"<details>.*?</details>", "", cell.source, flags=re.S)
+            blocks = re.findall(r"^```.*?^```", unfolded, re.M | re.S)
+            lines += sum(len(block.splitlines()) - 2 for block in blocks)
+            words += len(re.sub(r"^```.*?^```", "", unfolded, flags=re.M | re.S).split())
+    return words / 200 + lines / 15 + pictures / 4
+
+
+@each_lesson
+def test_the_minutes_are_those_of_reading(name):
+    counted = reading_minutes(read(NOTEBOOKS / f"{name}.ipynb"))
+    for folder in ("", "zh"):
+        lesson, overview = (read(NOTEBOOKS / folder / f"{n}.ipynb") for n in (name, COURSE[0]))
+        (said,) = re.findall(r"(\d+) (?:minutes|分钟)", lesson.cells[0].source)
+        assert abs(int(said) - counted) <= 4, counted
+        (course,) = (cell.source for cell in overview.cells if cell.id == "map")
+        if name != COURSE[0]:
+            assert re.findall(rf"\]\({name}\.ipynb\) \|.*\| (\d+) \|", course) == [said]
 
 
 @each_lesson
