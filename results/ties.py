@@ -4,8 +4,8 @@
 
 Of 2x2 answers the largest goes on, and learns. Which learns if two are equally large? TensorFlow
 takes one of them; Theano's ``DownsampleFactorMaxGrad`` gave each the whole gradient. Along a
-straight edge neighboring windows see the same pixels: in 3 of 1,000 blocks that have ink, two of
-conv1's answers are the largest. The bias hears of a block only once: the tutorial adds it after
+straight edge neighboring windows see the same pixels, in 5 of 1,000 blocks that have ink, and
+conv1's kernels learn from both. The bias hears of a block only once: the tutorial adds it after
 pooling, as is done here.
 
 Trains the tutorial's network by Theano's rule, all else being ours, and writes
