@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -25,6 +26,17 @@ def mnist() -> Mnist:
     if source == "digits":
         pytest.skip("needs MNIST: set LENET_KERAS_DATA to a folder or file that has it")
     return load_mnist(source)
+
+
+@pytest.fixture(scope="session")
+def seed() -> str:
+    """The annotated file, where it is at hand; else the test is skipped."""
+    root = Path(__file__).parent.parent
+    near = (root / "shared", root.parent / "shared", Path(os.environ["LENET_KERAS_DATA"]).parent)
+    files = [file for at in near for file in at.glob("seed/convolutional_mlp*zh.txt")]
+    if not files:
+        pytest.skip("the annotated file is not at hand (shared/seed, here or beside the data)")
+    return files[0].read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 The annotated file itself is not in this repository. Where it is at hand, it is asked.
 """
 
-import os
 import re
 from pathlib import Path
 
@@ -28,20 +27,6 @@ each_page = pytest.mark.parametrize("language", PAGES)
 def squeezed(text: str) -> str:
     """Without white space: how a line is wrapped is not what it says."""
     return "".join(text.split())
-
-
-@pytest.fixture(scope="module")
-def seed() -> str:
-    """The annotated file."""
-    folders = (
-        ROOT / "shared/seed",
-        ROOT.parent / "shared/seed",
-        Path(os.environ["LENET_KERAS_DATA"]).parent / "seed",
-    )
-    files = [file for folder in folders for file in folder.glob("convolutional_mlp*zh.txt")]
-    if not files:
-        pytest.skip("the annotated file is not at hand (shared/seed, here or beside the data)")
-    return files[0].read_text(encoding="utf-8")
 
 
 def comments(seed: str) -> list[str]:

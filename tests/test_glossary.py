@@ -1,6 +1,5 @@
 """The glossary, and what every lesson has for learners: questions to remember and reading."""
 
-import os
 import re
 from pathlib import Path
 
@@ -76,12 +75,7 @@ def test_the_glossary_is_the_same_in_both_languages():
     assert all(re.search("[\u4e00-\u9fff]", row[3]) for row in chinese)
 
 
-def test_the_annotator_really_uses_these_words():
-    folders = (ROOT / "shared", ROOT.parent / "shared", Path(os.environ["LENET_KERAS_DATA"]).parent)
-    files = [file for folder in folders for file in folder.glob("seed/convolutional_mlp*zh.txt")]
-    if not files:
-        pytest.skip("the annotated file is not at hand (shared/seed, here or beside the data)")
-    seed = files[0].read_text(encoding="utf-8")
+def test_the_annotator_really_uses_these_words(seed):
     words = [row[2].strip("`") for row in rows("English") if row[2]]
     assert len(words) >= 10
     assert not [word for word in words if word not in seed]

@@ -244,6 +244,16 @@ def test_the_lessons_print_numbers_rather_than_true():
     assert sum(found.values()) <= 20, found
 
 
+def test_every_question_in_the_overview_leads_to_its_heading():
+    cells = {cell.id: cell for cell in read(NOTEBOOKS / "00_overview.ipynb").cells}
+    rows = [row for row in cells["open-questions"].source.splitlines() if row.startswith("|")][2:]
+    assert len(rows) >= 5
+    for row in rows:
+        ((name, id),) = re.findall(r"\]\((\w+)\.ipynb#cell-id=([\w-]+)\)", row)
+        (cell,) = (cell for cell in read(NOTEBOOKS / f"{name}.ipynb").cells if cell.id == id)
+        assert headings(cell), row
+
+
 def reading_minutes(notebook):
     """At 200 words a minute, 4 seconds a line of code and 15 a picture; exercises come on top."""
     words = lines = pictures = 0

@@ -1,5 +1,5 @@
 // The drawing pad in a notebook: a grey picture out to Python, its answer shown.
-// drawing.py puts pad.js and pieces.js before this, so nothing is imported here.
+// drawing.py puts pad.js, pieces.js and keys.js before this, so nothing is imported here.
 
 /** The grey of an ImageData, as lenet-keras's Python and its page count it. */
 function greyOf({ width, height, data }) {
@@ -8,17 +8,6 @@ function greyOf({ width, height, data }) {
     grey[i] = greyAt(data, i) + 0.5;
   }
   return { height, width, grey };
-}
-
-/**
- * The notebook gets no key that is pressed alone: else D, D on the pad would delete its cell.
- * Shortcuts such as Ctrl+S, and Shift+Enter, go on to it.
- */
-function keepKeys(root) {
-  root.addEventListener("keydown", (event) => {
-    const shortcut = event.ctrlKey || event.metaKey || event.altKey;
-    if (!shortcut && !(event.shiftKey && event.key === "Enter")) event.stopPropagation();
-  });
 }
 
 /** Running a cell scrolls to the next, before the pad is there: if half of it is in view, all is. */

@@ -5,37 +5,24 @@
 >>> pad.answer.label
 7
 
-The browser draws and shows (pad.js, pieces.js, drawing.js, pad.css, drawing.css); Python reads.
+The browser draws and shows (pad.js, pieces.js, keys.js, drawing.js, pad.css, drawing.css);
+Python reads.
 """
 
 from __future__ import annotations
 
-import base64
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-try:
-    import anywidget
-    import traitlets
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "The drawing pad needs anywidget: pip install 'lenet-keras[notebooks]'."
-    ) from error
-
 from lenet_keras.ship.classifier import Answer, Classifier, ClassifyError, check_picture
+from lenet_keras.ship.widget import Widget, joined, traitlets
 
 __all__ = ["DrawingPad"]
 
-HERE = Path(__file__).parent
 SIDE = 280  # of a drawing, whatever the screen: one drawing, one answer
 INK, TINT, ACCENT = "#1c1c1a", "#e8e6e0", "#d55e00"  # of the still picture
-
-
-def _joined(*names: str) -> str:
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 def _picture_to_browser(picture: np.ndarray, _: object) -> dict:
@@ -79,7 +66,7 @@ def still(picture: np.ndarray, answer: Answer) -> Image.Image:
     return whole
 
 
-class DrawingPad(anywidget.AnyWidget):
+class DrawingPad(Widget):
     """A drawing pad for JupyterLab and other notebooks. Display it, draw a digit, read on.
 
     With the mouse, a pen or a finger. With the keyboard: arrow keys move the pen, the space bar
@@ -103,9 +90,8 @@ class DrawingPad(anywidget.AnyWidget):
         classifier: who reads; without it, a ``Classifier`` with lenet-keras's own digit.onnx.
     """
 
-    # a widget's code is one text, which has no file beside it to import from
-    _esm = _joined("pad.js", "pieces.js", "drawing.js")
-    _css = _joined("pad.css", "drawing.css")
+    _esm = joined("pad.js", "pieces.js", "keys.js", "drawing.js")
+    _css = joined("pad.css", "drawing.css")
 
     picture = traitlets.Instance(np.ndarray).tag(
         sync=True,
@@ -123,14 +109,10 @@ class DrawingPad(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return "DrawingPad: run this cell in JupyterLab, and draw"
 
-    def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
-        shown = super()._repr_mimebundle_(**kwargs)
-        if shown is None:
-            return None
+    def still_png(self) -> bytes:
         png = io.BytesIO()
         still(self.picture, self.answer).save(png, "PNG", optimize=True)
-        shown[0]["image/png"] = base64.b64encode(png.getvalue()).decode()
-        return shown
+        return png.getvalue()
 
     @traitlets.validate("picture")
     def _checked(self, proposal: dict) -> np.ndarray:

@@ -1,8 +1,8 @@
 // A window to slide over a digit, a kernel to change, and the feature map that fills meanwhile.
+// sliding.py puts pad.js and keys.js before this, so nothing is imported here.
 
 const CELL = 10; // pixels on the screen for a pixel of the digit, and for one of the map
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const WORDS = {
+const SENTENCES = {
   en: {
     digit: "The digit. Drag the window over it, or move it with the arrow keys.",
     map: "The feature map: an answer for each place the window has been to",
@@ -21,8 +21,6 @@ const WORDS = {
   },
 };
 
-const say = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-
 /** From orange at -limit over near-white to blue at limit: the course's colours of signs. */
 function colour(value, limit) {
   const share = Math.min(1, Math.abs(value) / limit);
@@ -32,14 +30,14 @@ function colour(value, limit) {
 }
 
 function render({ model, el }) {
-  const language = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in WORDS);
-  const words = WORDS[language ?? "en"];
+  const words = SENTENCES[preferredLanguage()];
   const image = model.get("image");
   let kernel = model.get("kernel");
   const size = kernel.length;
   const side = image.length - size + 1; // of the map
   const visited = Array.from({ length: side }, () => Array(side).fill(false));
   let at = { row: 0, column: 0 };
+  let answers; // of the kernel, at every place
 
   el.innerHTML = `<div class="lenet-sliding">
     <canvas class="digit" tabindex="0" role="img" width="${image.length * CELL}"
@@ -57,26 +55,29 @@ function render({ model, el }) {
   kernel.forEach((line, row) =>
     line.forEach((weight, column) => {
       const input = Object.assign(document.createElement("input"), {
-        type: "number", step: 0.5, value: weight, title: say(words.weight, { row, column }),
+        type: "number", step: 0.5, value: weight, title: fill(words.weight, { row, column }),
       });
       input.addEventListener("input", () => change(row, column, input.valueAsNumber || 0));
       weights.append(input);
     }),
   );
 
-  const answer = (row, column) => {
-    let sum = 0;
-    for (let i = 0; i < size; i++)
-      for (let j = 0; j < size; j++) sum += image[row + i][column + j] * kernel[i][j];
-    return sum;
-  };
+  /** All of the answers, when there is a kernel to ask for them. */
+  function slide() {
+    const answer = (row, column) => {
+      let sum = 0;
+      for (let i = 0; i < size; i++)
+        for (let j = 0; j < size; j++) sum += image[row + i][column + j] * kernel[i][j];
+      return sum;
+    };
+    answers = visited.map((line, row) => line.map((_, column) => answer(row, column)));
+  }
 
   function change(row, column, weight) {
-    kernel = kernel.map((line) => [...line]);
-    kernel[row][column] = weight;
-    model.set("kernel", kernel);
+    const changed = kernel.map((line) => [...line]);
+    changed[row][column] = weight;
+    model.set("kernel", changed); // and so it is heard of below
     model.save_changes();
-    draw();
   }
 
   function moveTo(row, column) {
@@ -110,19 +111,16 @@ function render({ model, el }) {
     );
     frame(context, at.column, at.row, size);
     // so that the colours of places keep their meaning, the scale is that of the whole map
-    let limit = 1e-6;
-    for (let row = 0; row < side; row++)
-      for (let column = 0; column < side; column++)
-        limit = Math.max(limit, Math.abs(answer(row, column)));
+    const limit = Math.max(1e-6, ...answers.flat().map(Math.abs));
     context = map.getContext("2d");
     for (let row = 0; row < side; row++)
       for (let column = 0; column < side; column++) {
-        context.fillStyle = visited[row][column] ? colour(answer(row, column), limit) : "#d9d9d9";
+        context.fillStyle = visited[row][column] ? colour(answers[row][column], limit) : "#d9d9d9";
         context.fillRect(column * CELL, row * CELL, CELL, CELL);
       }
     frame(context, at.column, at.row, 1);
-    el.querySelector("p").textContent = say(words.sum, {
-      ...at, sum: answer(at.row, at.column).toFixed(2),
+    el.querySelector("p").textContent = fill(words.sum, {
+      ...at, sum: answers[at.row][at.column].toFixed(2),
     });
   }
 
@@ -134,10 +132,8 @@ function render({ model, el }) {
   }
   digit.addEventListener("pointerdown", follow);
   digit.addEventListener("pointermove", follow);
-  // the notebook gets no key that is pressed alone: else its shortcuts would act on the cell
+  keepKeys(el);
   el.addEventListener("keydown", (event) => {
-    const shortcut = event.ctrlKey || event.metaKey || event.altKey;
-    if (!shortcut && !(event.shiftKey && event.key === "Enter")) event.stopPropagation();
     if (event.target !== digit || !(event.key in ARROWS)) return;
     event.preventDefault();
     const [x, y] = ARROWS[event.key];
@@ -146,7 +142,12 @@ function render({ model, el }) {
   const all = (value) => visited.forEach((line) => line.fill(value));
   el.querySelector(".fill").addEventListener("click", () => (all(true), draw()));
   el.querySelector(".clear").addEventListener("click", () => (all(false), draw()));
-  model.on("change:kernel", () => ((kernel = model.get("kernel")), draw()));
+  model.on("change:kernel", () => {
+    kernel = model.get("kernel");
+    slide();
+    draw();
+  });
+  slide();
   moveTo(0, 0);
 }
 

@@ -4,35 +4,25 @@
 >>> window  # the last line of a cell: drag the window, change a weight
 >>> window.kernel
 
-The browser computes and draws (sliding.js, sliding.css); Python knows the kernel.
+The browser computes and draws (sliding.js, sliding.css, and of the pad's code what both need);
+Python knows the kernel.
 """
 
 from __future__ import annotations
 
-import base64
 import io
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-try:
-    import anywidget
-    import traitlets
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "The sliding window needs anywidget: pip install 'lenet-keras[notebooks]'."
-    ) from error
-
-from lenet_keras.figures import SIGNED
+from lenet_keras.figures import SIGNED, YELLOW
+from lenet_keras.ship.widget import Widget, joined, traitlets
 
 __all__ = ["SlidingWindow"]
 
-HERE = Path(__file__).parent
 
-
-class SlidingWindow(anywidget.AnyWidget):
+class SlidingWindow(Widget):
     """A digit, a kernel, and the feature map that cross-correlation makes of them, place by place.
 
     With the mouse, a pen or a finger the window is dragged over the digit; with the keyboard the
@@ -47,8 +37,8 @@ class SlidingWindow(anywidget.AnyWidget):
         kernel: float [K, K].
     """
 
-    _esm = (HERE / "sliding.js").read_text(encoding="utf-8")
-    _css = (HERE / "sliding.css").read_text(encoding="utf-8")
+    _esm = joined("pad.js", "keys.js", "sliding.js")
+    _css = joined("sliding.css")
 
     image: traitlets.List[list[float]] = traitlets.List().tag(sync=True)
     kernel: traitlets.List[list[float]] = traitlets.List().tag(sync=True)
@@ -65,21 +55,17 @@ class SlidingWindow(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return "SlidingWindow: run this cell in JupyterLab, and drag the window over the digit"
 
-    def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
-        shown = super()._repr_mimebundle_(**kwargs)
-        if shown is None:
-            return None
+    def still_png(self) -> bytes:
         png = io.BytesIO()
         self._still().savefig(png, format="png", dpi=90, metadata={"Software": None})
-        shown[0]["image/png"] = base64.b64encode(png.getvalue()).decode()
-        return shown
+        return png.getvalue()
 
     def _still(self) -> Figure:
         figure = Figure(figsize=(8, 2.8), layout="constrained")
         digit, weights, answers = figure.subplots(1, 3)
         digit.imshow(self.image, cmap="gray_r", vmin=0, vmax=1)
         size = len(self.kernel)
-        digit.add_patch(Rectangle((-0.5, -0.5), size, size, fill=False, ec="#e69f00", lw=3))
+        digit.add_patch(Rectangle((-0.5, -0.5), size, size, fill=False, ec=YELLOW, lw=3))
         found = self.feature_map()
         for axes, values, name in (
             (weights, np.array(self.kernel), "kernel"),
