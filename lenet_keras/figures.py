@@ -7,6 +7,7 @@ import html
 import io
 import math
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
@@ -39,9 +41,56 @@ SKY, YELLOW, PINK = "#56B4E9", "#E69F00", "#CC79A7"
 # weights: orange below 0, white at 0, blue above
 SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, "#F7F7F7", BLUE])
 
+# of Linux, Windows and macOS: the first that is installed writes what DejaVu Sans has no sign for
+CHINESE_FONTS = [
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+]
+CHINESE = {
+    "validation error": "验证错误率",
+    "test error at each new best": "每次刷新最好成绩时的测试错误率",
+    "best validation error, {:.2f} %": "最好的验证错误率，{:.2f}%",
+    "error (%)": "错误率（%）",
+    "cost (mean negative log-likelihood)": "代价（平均负对数似然）",
+    "images": "图像",
+    "convolution\n{}×{}": "卷积\n{}×{}",
+    "largest\nof {}×{}": "{}×{}\n取最大",
+    "in one row": "排成一行",
+    "all to all": "全连接",
+    "\n{} maps": "\n{} 张",
+    "{:,}\nweights": "{:,}\n个权重",
+    "digit, and the window": "数字图和窗口",
+    "kernel": "卷积核",
+    "feature map": "特征图",
+    "answer": "答案",
+    "label": "标签",
+}
+_words: dict[str, str] = {}  # what the figures say in the language of use_style
 
-def use_style() -> None:
-    """Give every figure made from now on the house style: white ground, quiet axes, our colours."""
+
+def use_style(language: str = "en") -> None:
+    """Give every figure made from now on the house style: white ground, quiet axes, our colours.
+
+    Args:
+        language: of what our own figures say: "en", or "zh", which also sets a font for Chinese.
+    """
+    _words.clear()
+    fonts = ["DejaVu Sans"]
+    if language == "zh":
+        _words.update(CHINESE)
+        fonts += [font for font in CHINESE_FONTS if font in get_font_names()][:1]
+        if len(fonts) == 1:
+            warnings.warn(
+                "No font with Chinese characters was found, so the figures show boxes. Install one "
+                "(on Debian and Ubuntu: apt install fonts-noto-cjk), then restart the kernel.",
+                stacklevel=2,
+            )
     matplotlib.rcParams.update(
         {
             "figure.facecolor": "white",  # opaque, so that it also reads on a dark page
@@ -53,11 +102,17 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": "medium",
+            "font.family": fonts,
             "image.cmap": "gray_r",  # ink is dark, as on paper
             "image.interpolation": "nearest",
             "legend.frameon": False,
         }
     )
+
+
+def say(words: str) -> str:
+    """What a figure of ours says, in the language of use_style."""
+    return _words.get(words, words)
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -162,18 +217,19 @@ def learning_curve(history: Sequence[Validation], title: str = "") -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     errors, cost = figure.subplots(1, 2)
     validation = [100 * v.validation_error for v in history]
-    errors.plot(epochs, validation, color=BLUE, label="validation error")
+    errors.plot(epochs, validation, color=BLUE, label=say("validation error"))
     if scored:
-        errors.plot(*zip(*scored), "o", ms=4, color=ORANGE, label="test error at each new best")
+        test = say("test error at each new best")
+        errors.plot(*zip(*scored), "o", ms=4, color=ORANGE, label=test)
     errors.plot(
         [best_at],
         [100 * best.validation_error],
         "*",
         ms=13,
         color=GREEN,
-        label=f"best validation error, {100 * best.validation_error:.2f} %",
+        label=say("best validation error, {:.2f} %").format(100 * best.validation_error),
     )
-    errors.set(xlabel="epoch", ylabel="error (%)")
+    errors.set(xlabel="epoch", ylabel=say("error (%)"))
     if min(validation) > 0:  # a logarithm has no place for 0
         errors.set_yscale("log")
         for axis in (errors.yaxis.set_major_formatter, errors.yaxis.set_minor_formatter):
@@ -181,7 +237,7 @@ def learning_curve(history: Sequence[Validation], title: str = "") -> Figure:
     errors.legend(frameon=False)
 
     cost.plot(epochs, [v.cost for v in history], color=GREY)
-    cost.set(xlabel="epoch", ylabel="cost (mean negative log-likelihood)", yscale="log")
+    cost.set(xlabel="epoch", ylabel=say("cost (mean negative log-likelihood)"), yscale="log")
     for axes in (errors, cost):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
@@ -249,7 +305,7 @@ def network(model: keras.Model) -> Figure:
     Returns:
         A figure: above each arrow what is done, below each drawing its shape.
     """
-    stages = [["images", model.input.shape[1:], "", 0]]
+    stages = [[say("images"), model.input.shape[1:], "", 0]]
     for layer in model.layers[1:]:
         kind, shape = type(layer).__name__, layer.output.shape[1:]
         if kind in ("Rescaling", "Reshape", "Dropout"):
@@ -258,10 +314,10 @@ def network(model: keras.Model) -> Figure:
             stages[-1][2] += f"\n{layer.activation.__name__}"
             continue
         action = {
-            "Conv2D": lambda layer: "convolution\n{}×{}".format(*layer.kernel_size),
-            "MaxPooling2D": lambda layer: "largest\nof {}×{}".format(*layer.pool_size),
-            "Flatten": lambda layer: "in one row",
-            "Dense": lambda layer: "all to all" + _activation_of(layer),
+            "Conv2D": lambda layer: say("convolution\n{}×{}").format(*layer.kernel_size),
+            "MaxPooling2D": lambda layer: say("largest\nof {}×{}").format(*layer.pool_size),
+            "Flatten": lambda layer: say("in one row"),
+            "Dense": lambda layer: say("all to all") + _activation_of(layer),
         }[kind](layer)
         stages.append([layer.name, shape, action, layer.count_params()])
 
@@ -296,8 +352,8 @@ def network(model: keras.Model) -> Figure:
                 axes.add_patch(
                     Rectangle((left, bottom), width, height, fc=colour, ec="black", lw=0.6)
                 )
-            size = f"{shape[0]}×{shape[1]}" + (f"\n{maps} maps" if maps > 1 else "")
-        learned = f"{weights:,}\nweights" if weights else ""
+            size = f"{shape[0]}×{shape[1]}" + (say("\n{} maps").format(maps) if maps > 1 else "")
+        learned = say("{:,}\nweights").format(weights) if weights else ""
         axes.text(x + wide / 2, 20, name, ha="center", fontsize=9.5, fontweight="bold")
         axes.text(x + wide / 2, 0.6, size, ha="center", va="top", fontsize=9)
         axes.text(
@@ -329,7 +385,7 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
         axes.text(
             column, row, count, ha="center", va="center", fontsize=9, color=colour, weight=weight
         )
-    axes.set(xlabel="answer", ylabel="label", xticks=range(n), yticks=range(n))
+    axes.set(xlabel=say("answer"), ylabel=say("label"), xticks=range(n), yticks=range(n))
     axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(n - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="#DDDDDD", linewidth=0.5)

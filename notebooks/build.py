@@ -1,23 +1,28 @@
-"""Keep the notebooks true: run the English ones, carry code and outputs to the Chinese ones.
+"""Keep the notebooks true: run the English ones, carry them over to the Chinese ones.
 
     python notebooks/build.py run [NAME...]    execute notebooks/NAME.ipynb in place, tidied
-    python notebooks/build.py carry [NAME...]  copy code cells and outputs to zh/, keep its prose
+    python notebooks/build.py carry [NAME...]  put its code into Chinese in zh/, keep zh's prose
 
-NAME is 01 or 01_data; without one, all. Code is edited in the English notebook only. A cell
-is known by its id: a Chinese notebook holds the prose, and `carry` puts it in the English
-order. Prose that is missing comes over in English, marked, and the tests fail until it is written.
+NAME is 01 or 01_data; without one, all. Code is edited in the English notebook only: zh/words/
+has the Chinese of its strings and comments (translate.py), and `carry` executes a Chinese notebook
+whose code or results are no longer those of the English one. A cell is known by its id: a Chinese
+notebook holds the prose, and `carry` puts it in the English order. Prose that is missing comes
+over in English, marked, and the tests fail until it is written.
 """
 
 from __future__ import annotations
 
 import copy
 import os
+import re
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from translate import translated, words
 
 HERE = Path(__file__).parent
 MISSING = "<!-- 待译 -->\n"  # "to be translated"
@@ -71,9 +76,8 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     path.write_text(nbformat.writes(notebook).rstrip() + "\n", encoding="utf-8")
 
 
-def run(path: Path) -> None:
-    """Execute a notebook from a fresh kernel, in its own folder, and write it back."""
-    notebook = read(path)
+def executed(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Execute a notebook from a fresh kernel, in the folder of its file, and write it there."""
     began = time.perf_counter()
     NotebookClient(
         notebook,
@@ -85,35 +89,71 @@ def run(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     write(notebook, path)
-    print(f"{path.name}: {time.perf_counter() - began:.0f} s")
+    print(f"{path.relative_to(HERE)}: {time.perf_counter() - began:.0f} s", flush=True)
     for cell in notebook.cells:
         if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
             print(f"  cell {cell.id} wrote to stderr: find out why and stop it")
 
 
+def run(path: Path) -> None:
+    """Execute an English notebook in place."""
+    executed(read(path), path)
+
+
 def carried(path: Path) -> tuple[nbformat.NotebookNode, list[str]]:
-    """The Chinese notebook as it should be, and the ids of cells whose prose is missing."""
+    """The Chinese notebook as it should be, not yet executed, and the ids of missing prose."""
     notebook = copy.deepcopy(read(path))
     target = HERE / "zh" / path.name
     theirs = read(target).cells if target.exists() else []
     prose = {cell.id: cell.source for cell in theirs if cell.cell_type == "markdown"}
+    chinese = words(path.stem)
     missing = []
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            text = prose.get(cell.id, MISSING)
-            if text.startswith(MISSING):
-                missing.append(cell.id)
-                text = MISSING + cell.source
-            cell.source = text
+        if cell.cell_type == "code":
+            cell.source = translated(cell.source, chinese)
+            continue
+        text = prose.get(cell.id, MISSING)
+        if text.startswith(MISSING):
+            missing.append(cell.id)
+            text = MISSING + cell.source
+        cell.source = text
     return notebook, missing
 
 
+def numbers(cell: nbformat.NotebookNode) -> list[str]:
+    """The numbers that a code cell prints, in no order: Chinese may put them in another."""
+    printed = "".join(output.get("text", "") for output in cell.outputs)
+    return sorted(re.findall(r"\d+(?:[.,]\d+)*", printed))
+
+
+def formatted(notebook: nbformat.NotebookNode, path: Path) -> nbformat.NotebookNode:
+    """The notebook with its code laid out anew, as `ruff format` does it to a file of that path."""
+    ruff = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(path), "-"]
+    text = nbformat.writes(notebook)
+    done = subprocess.run(ruff, input=text, stdout=subprocess.PIPE, text=True, check=True)
+    return nbformat.reads(done.stdout, as_version=4)
+
+
 def carry(path: Path) -> None:
-    """Bring code and outputs of an English notebook to the Chinese one."""
+    """Bring an English notebook over to the Chinese one, and execute that where it must be."""
+    target = HERE / "zh" / path.name
+    before = {cell.id: cell for cell in read(target).cells} if target.exists() else {}
     notebook, missing = carried(path)
-    (HERE / "zh").mkdir(exist_ok=True)
-    write(notebook, HERE / "zh" / path.name)
+    notebook = formatted(notebook, target)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if all(cell.id in before and still_true(before[cell.id], cell) for cell in code):
+        for cell in code:
+            cell.outputs = before[cell.id].outputs
+        write(notebook, target)
+    else:
+        executed(notebook, target)
     print(f"zh/{path.name}: " + (f"no prose yet for {', '.join(missing)}" if missing else "whole"))
+
+
+def still_true(before: nbformat.NotebookNode, cell: nbformat.NotebookNode) -> bool:
+    """Whether a Chinese cell has this code, and printed the numbers that the English one prints."""
+    same = before.source == cell.source
+    return same and (bool(cell.metadata.get("tags")) or numbers(before) == numbers(cell))
 
 
 def main(arguments: list[str]) -> int:

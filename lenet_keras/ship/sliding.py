@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lenet_keras.figures import SIGNED, YELLOW
+from lenet_keras.figures import SIGNED, YELLOW, say
 from lenet_keras.ship.widget import Widget, joined, traitlets
 
 __all__ = ["SlidingWindow"]
@@ -68,13 +68,13 @@ class SlidingWindow(Widget):
         digit.add_patch(Rectangle((-0.5, -0.5), size, size, fill=False, ec=YELLOW, lw=3))
         found = self.feature_map()
         for axes, values, name in (
-            (weights, np.array(self.kernel), "kernel"),
-            (answers, found, "feature map"),
+            (weights, np.array(self.kernel), say("kernel")),
+            (answers, found, say("feature map")),
         ):
             limit = float(np.abs(values).max()) or 1.0
             axes.imshow(values, cmap=SIGNED, vmin=-limit, vmax=limit)
             axes.set_title(name)
-        digit.set_title("digit, and the window")
+        digit.set_title(say("digit, and the window"))
         for axes in (digit, weights, answers):
             axes.set(xticks=[], yticks=[])
         return figure
