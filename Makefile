@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train reproduce lab notebooks test web bench lock
+.PHONY: help train reproduce lab lab-zh notebooks test web site build/site bench lock
 help:
 	@echo "make train      the network, trained in half a minute"
 	@echo "make reproduce  the whole tutorial, 200 epochs, laid beside the published result"
-	@echo "make lab        the course: opens its first notebook in JupyterLab"
+	@echo "make lab        the course: opens its first notebook in JupyterLab (make lab-zh: in Chinese)"
+	@echo "make site       the course to read, and all the rest, as a site in the browser (needs Node)"
 	@echo "make test       every test, the notebooks among them"
 	@echo "make notebooks  run the notebooks and keep what comes out, in both languages"
 	@echo "make web        draw digits on a page in the browser (needs Node)"
@@ -21,10 +22,12 @@ reproduce: .venv/ready
 	$(BIN)/python results/compare.py $(RUN)
 
 # the plugin that asks about news is switched off, in .venv alone: a lesson opens, and nothing else
-lab: .venv/ready
+lab: FIRST := notebooks/00_overview.ipynb
+lab-zh: FIRST := notebooks/zh/00_overview.ipynb
+lab lab-zh: .venv/ready
 	@$(BIN)/jupyter labextension disable --level=sys_prefix \
 	  @jupyterlab/apputils-extension:announcements 2>/dev/null || true
-	$(BIN)/jupyter lab notebooks/00_overview.ipynb
+	$(BIN)/jupyter lab $(FIRST)
 
 notebooks: .venv/ready
 	$(BIN)/python notebooks/build.py run
@@ -34,6 +37,15 @@ web:
 	cd export/web && npm ci --no-audit --no-fund && npm run build
 	@echo "Open http://localhost:8000 and draw a digit; Ctrl-C ends it."
 	@$(PYTHON) -m http.server --directory export/web/dist --bind 127.0.0.1 8000
+
+build/site: .venv/ready
+	cd export/web && npm ci --no-audit --no-fund && npm run build
+	cd docs/site && npm ci --no-audit --no-fund
+	$(BIN)/python docs/site/build.py
+
+site: build/site
+	@echo "Open http://localhost:8000; Ctrl-C ends it."
+	@$(PYTHON) -m http.server --directory build/site --bind 127.0.0.1 8000
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/training.py

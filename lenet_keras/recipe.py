@@ -35,11 +35,15 @@ class RecipeError(LenetKerasError):
 class Distortion:
     """How far a digit may be moved and bent while training. Each is drawn evenly from ± this.
 
-    rotation: degrees. scale: natural logarithm, each axis its own. shear: pixels per pixel.
-    shift: pixels. elastic: pixels, the standard deviation of the smooth displacements (normal).
-    stroke: how far a pixel moves toward the largest (thicker pen) or smallest (thinner) of the
-    3x3 around it, 0 to 1. faint: the share of the ink that may be missing, drawn from 0 to
-    this, 0 to 1.
+    Attributes:
+        rotation: degrees.
+        scale: natural logarithm, each axis its own.
+        shear: pixels per pixel.
+        shift: pixels.
+        elastic: pixels, the standard deviation of the smooth displacements (normal).
+        stroke: how far a pixel moves toward the largest (thicker pen) or smallest (thinner) of
+            the 3x3 around it, 0 to 1.
+        faint: the share of the ink that may be missing, drawn from 0 to this, 0 to 1.
 
     Raises:
         RecipeError: a value is negative, not finite, or above 1 for stroke and faint.
@@ -65,29 +69,30 @@ class Distortion:
 class Recipe:
     """What ``evaluate_lenet5`` sets, under the names it uses, and what we added.
 
-    nkerns, n_hidden: the network's sizes.
-    activation: of feature maps and hidden units, "tanh" or "relu".
-    dropout: the share of flattened features, and of hidden units, that a training step drops.
-    distortion: how each digit is changed every time it is seen, or None.
-    optimizer: "sgd", plain stochastic gradient descent, or "adam" (Kingma and Ba 2014).
-    learning_rate: the optimizer's, or its peak if a schedule changes it.
-    schedule: "constant", or "cosine": up from 0 in the first epoch, then down to 0 at the end
-        of the last along a cosine (Loshchilov and Hutter 2016).
-    batch_size: digits in a minibatch.
-    shuffle: take the digits in a new order in every epoch; if not, in the order of the data.
-    n_epochs: the maximal number of passes over the training digits.
-    averaged: score and keep the mean of the weights at this many of the latest validations,
-        usually one an epoch (Izmailov and others 2018, "Averaging weights leads to wider
-        optima"); 1 keeps the weights themselves.
-    patience: look at this many minibatches regardless; at least 2, because a validation is due
-        every ``patience / 2`` minibatches or more often.
-    patience_increase: wait this much longer when a new best is found.
-    improvement_threshold: a new best extends patience if it is below this much of the old one.
-    seed: of the initial weights and of all other randomness, 0 to 2^32 - 1.
-    penned: so many digits of our own pen are learned beside the others (``penned.py``).
-    others: so many pictures too that are no digit, each class with a probability of 1/10.
-    precision: "float32"; "bfloat16" for Keras's mixed_bfloat16 policy; or "auto", bfloat16 where
-        the processor or the GPU computes in it, else float32.
+    Attributes:
+        nkerns, n_hidden: the network's sizes.
+        activation: of feature maps and hidden units, "tanh" or "relu".
+        dropout: the share of flattened features, and of hidden units, that a training step drops.
+        distortion: how each digit is changed every time it is seen, or None.
+        optimizer: "sgd", plain stochastic gradient descent, or "adam" (Kingma and Ba 2014).
+        learning_rate: the optimizer's, or its peak if a schedule changes it.
+        schedule: "constant", or "cosine": up from 0 in the first epoch, then down to 0 at the end
+            of the last along a cosine (Loshchilov and Hutter 2016).
+        batch_size: digits in a minibatch.
+        shuffle: take the digits in a new order in every epoch; if not, in the order of the data.
+        n_epochs: the maximal number of passes over the training digits.
+        averaged: score and keep the mean of the weights at this many of the latest validations,
+            usually one an epoch (Izmailov and others 2018, "Averaging weights leads to wider
+            optima"); 1 keeps the weights themselves.
+        patience: look at this many minibatches regardless; at least 2, because a validation is due
+            every ``patience / 2`` minibatches or more often.
+        patience_increase: wait this much longer when a new best is found.
+        improvement_threshold: a new best extends patience if it is below this much of the old one.
+        seed: of the initial weights and of all other randomness, 0 to 2^32 - 1.
+        penned: so many digits of our own pen are learned beside the others (``penned.py``).
+        others: so many pictures too that are no digit, each class with a probability of 1/10.
+        precision: "float32"; "bfloat16" for Keras's mixed_bfloat16 policy; or "auto", bfloat16
+            where the processor or the GPU computes in it, else float32.
 
     Raises:
         RecipeError: a value is invalid: of the wrong type, out of range, or not a known word.

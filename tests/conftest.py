@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from lenet_keras.data import Mnist, load_mnist
 
@@ -43,6 +44,19 @@ def seed() -> str:
 def digits() -> Mnist:
     """The embedded digits, there on every machine."""
     return load_mnist("digits")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window; where there is none, the test is skipped."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +115,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "test_devices",
         "test_apps",
         "test_runtimes",
+        "test_site",
         "test_drawing",
         "test_bulk",
         "test_sweep",

@@ -22,13 +22,12 @@ import onnxruntime
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from lenet_keras import DrawingPad
 
 ROOT = Path(__file__).parent.parent
 EXPORT = ROOT / "export"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 N = 1_000
 
 
@@ -61,12 +60,12 @@ def pictures(test_digits, tmp_path_factory):
     return folder
 
 
-def npm(app: str, *command: str) -> None:
+def npm(folder: Path, *command: str) -> None:
     if not shutil.which("npm"):
         pytest.skip("needs Node and npm")
     done = subprocess.run(
         ["npm", *command, "--no-audit", "--no-fund"],
-        cwd=EXPORT / app,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -78,7 +77,7 @@ def npm(app: str, *command: str) -> None:
 
 @functools.cache
 def installed(app: str) -> None:
-    npm(app, "ci")
+    npm(EXPORT / app, "ci")
 
 
 def command_of(app: str) -> list[str]:
@@ -298,19 +297,8 @@ def served(folder: Path, sent: list[tuple[str, int]] | None = None):
 @pytest.fixture(scope="module")
 def dist():
     installed("web")
-    npm("web", "run", "build")
+    npm(EXPORT / "web", "run", "build")
     return EXPORT / "web/dist"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
 
 
 @contextlib.contextmanager
@@ -458,6 +446,8 @@ def test_every_digit_is_read_while_it_is_drawn(pad, digit):
     it_says(pad.locator(".lenet-pad"), digit)
     if digit == 3:
         shot(pad, "web.png")
+        pad.get_by_role("button", name="中文").click()
+        shot(pad, "zh/web.png")
 
 
 def test_what_is_not_like_any_digit_is_no_confident_one(pad):

@@ -19,8 +19,8 @@ import psutil
 import pytest
 import traitlets
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
-from test_apps import CHROMIUM, CONTRAST, STROKES, curve, drawn, ink, it_says, served
+from playwright.sync_api import expect
+from test_apps import CONTRAST, STROKES, curve, drawn, ink, it_says, served
 
 from lenet_keras import Classifier, DrawingPad
 
@@ -176,10 +176,8 @@ def jupyter_lab(folder, home):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(browser, tmp_path_factory):
     """JupyterLab on a copy of the lesson, with what the lesson looks for around it."""
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
     folder = tmp_path_factory.mktemp("course")
     (folder / "notebooks").mkdir()
     notebook = nbformat.read(ROOT / "notebooks" / LESSON, as_version=4)
@@ -191,17 +189,6 @@ def lab(tmp_path_factory):
     (folder / "export").symlink_to(ROOT / "export")
     with jupyter_lab(folder, tmp_path_factory.mktemp("jupyter")) as lab:
         yield lab
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
-from test_apps import CHROMIUM, drawn, installed, served
+from playwright.sync_api import expect
+from test_apps import drawn, installed, served
 
 from lenet_keras.score import wilson_interval
 from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS, PICTURE, answers, check
@@ -220,10 +220,8 @@ EventTarget.prototype.addEventListener = function (type, ...rest) {
 """
 
 
-def test_the_cards_page(seven, tmp_path):
+def test_the_cards_page(seven, browser, tmp_path):
     installed("web")
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
     engine = EXPORT / "web" / "node_modules" / "onnxruntime-web" / "dist"
     for name in set(re.findall(r"ort[-.]wasm[-\w.]*\.(?:mjs|wasm)", snippet("html"))):
         shutil.copy(engine / name, tmp_path)
@@ -231,16 +229,13 @@ def test_the_cards_page(seven, tmp_path):
     assert f" {size / 1e6:.0f} MB, and serve" in CARD
     (tmp_path / "index.html").write_text(snippet("html"))
     Image.new("L", (60, 40), 255).save(tmp_path / "blank.png")
-    with served(tmp_path) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
+    with served(tmp_path) as url, browser.new_page() as page:
         page.add_init_script(LISTENING)
         page.goto(url)
         page.wait_for_function("globalThis.listening", timeout=PATIENT)  # it loads the model first
         for file, said in (("digit.png", "7, "), ("blank.png", "no digit")):
             page.locator("input").set_input_files(tmp_path / file)
             expect(page.locator("output")).to_contain_text(said, timeout=PATIENT)
-        browser.close()
 
 
 # --- fuzz ---

@@ -2,19 +2,16 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from playwright.sync_api import sync_playwright
 from scipy.signal import correlate2d
 
 from lenet_keras.ship.sliding import SlidingWindow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CELL = 10  # sliding.js
 RNG = np.random.default_rng(0)
 IMAGE, KERNEL = RNG.random((12, 12)).round(2), RNG.integers(-2, 3, (5, 5)).astype(float)
@@ -47,9 +44,7 @@ def test_where_no_widget_runs_a_picture_stands_for_it():
 
 
 @pytest.fixture
-def page(tmp_path):
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
+def page(browser):
     window = SlidingWindow(IMAGE, KERNEL)
     state = json.dumps({"image": window.image, "kernel": window.kernel})
     files = {
@@ -61,9 +56,7 @@ def page(tmp_path):
         kind, body = files["/" + route.request.url.split("/", 3)[3]]
         route.fulfill(content_type=kind, body=body)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(locale="en-GB")
+    with browser.new_page(locale="en-GB") as page:
         page.route("**/*", answer)
         errors = []
         page.on("pageerror", lambda error: errors.append(error))
@@ -71,7 +64,6 @@ def page(tmp_path):
         page.wait_for_selector(".map")
         yield page
         assert errors == []
-        browser.close()
 
 
 def said(page):

@@ -55,14 +55,15 @@ class ClassifyError(LenetKerasError):
 class Answer(NamedTuple):
     """What the network says of one picture.
 
-    label: 0 to 9, the best guess; None where there is no ink.
-    probability: of that label.
-    probabilities: float32 [10].
-    normalized: uint8 [28, 28], the picture as the network saw it.
-    has_ink: False for a blank picture, whose probabilities mean nothing.
-    is_digit: False for a blank picture, and where the network is less sure than of nearly every
-        digit: it may be a letter, or several digits. A file without this output, as older ones
-        are, refuses blank pictures alone.
+    Attributes:
+        label: 0 to 9, the best guess; None where there is no ink.
+        probability: of that label.
+        probabilities: float32 [10].
+        normalized: uint8 [28, 28], the picture as the network saw it.
+        has_ink: False for a blank picture, whose probabilities mean nothing.
+        is_digit: False for a blank picture, and where the network is less sure than of nearly
+            every digit: it may be a letter, or several digits. A file without this output, as
+            older ones are, refuses blank pictures alone.
     """
 
     label: int | None

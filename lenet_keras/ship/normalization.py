@@ -10,14 +10,14 @@ of mass of the pixels, and translating the image so as to position this point at
 center of the 28x28 field".
 
 This module does the same to any grey picture, in ONNX, so that Python, Node and the
-browser all run one and the same code:
+browser all run one and the same code::
 
     input   image       uint8 [N, H, W]    grey, any H and W from 1 to 4096,
                                            ink dark on light or light on dark
     output  normalized  uint8 [N, 28, 28]  light ink (up to 255) on black paper (0)
     output  has_ink     bool  [N]          false for a blank picture, then all 0
 
-The steps, each a paragraph of `_normalize` below:
+The steps, each a paragraph of `_normalize` below::
 
     1. thumbnail   means of k×k pixels, at most 56 a side: what is paper shows in the small
     2. polarity    is the ink dark or light? What is farther from its surroundings, and

@@ -1,10 +1,13 @@
 """From a trained Keras model to ONNX files that need nothing but onnxruntime.
 
-lenet5.onnx       images uint8 [N, 28, 28] -> probabilities, label
-lenet5-int8.onnx  the same, its weights and feature maps in bytes
-lenet5-float.onnx image float32 [1, 1, 28, 28] -> probabilities, for runtimes that take little else
-digit.onnx        image uint8 [N, H, W], as it comes
-                  -> probabilities, label, normalized, has_ink, is_digit
+What each takes and gives::
+
+    lenet5.onnx        images uint8 [N, 28, 28] -> probabilities, label
+    lenet5-int8.onnx   the same, its weights and feature maps in bytes
+    lenet5-float.onnx  image float32 [1, 1, 28, 28] -> probabilities, for runtimes
+                       that take little else
+    digit.onnx         image uint8 [N, H, W], as it comes
+                       -> probabilities, label, normalized, has_ink, is_digit
 """
 
 from __future__ import annotations
