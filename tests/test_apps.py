@@ -448,6 +448,7 @@ def test_every_digit_is_read_while_it_is_drawn(pad, digit):
         shot(pad, "web.png")
         pad.get_by_role("button", name="中文").click()
         shot(pad, "zh/web.png")
+        pad.get_by_role("button", name="English").click()
 
 
 def test_what_is_not_like_any_digit_is_no_confident_one(pad):

@@ -94,6 +94,8 @@ class Links:
             readme = f"{path}/README.md"
             path = readme if (ROOT / readme).exists() else "README.md"
             return self._link(os.path.relpath(path, self.folder), "")
+        if not (ROOT / path).exists():
+            sys.exit(f"{self.page} links to {path}, which is not there.")
         copy = SOURCE / self.language / path
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, copy)
@@ -122,13 +124,10 @@ def lesson(page: str, language: str, linked: set[str]) -> str:
 def front(language: str) -> str:
     """The first page: the reader to draw on, the README, and what the side bar lists."""
     readme = (ROOT / FRONT[language]).read_text(encoding="utf-8")
-    title, _, text = readme.split("\n", 3)[0], *readme.split("\n", 3)[2:]
-    template = (HERE / f"index.{language}.md").read_text(encoding="utf-8")
-    return (
-        title
-        + "\n\n"
-        + template.replace("<!-- README -->", Links("index.md", language).turned(text))
-    )
+    title, _, _other_language, text = readme.split("\n", 3)
+    page = (HERE / f"index.{language}.md").read_text(encoding="utf-8")
+    text = Links("index.md", language).turned(text)
+    return f"{title}\n\n{page.replace('<!-- README -->', text)}"
 
 
 def assemble(language: str) -> None:
