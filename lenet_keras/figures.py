@@ -58,7 +58,7 @@ CHINESE = {
     "best validation error, {:.2f} %": "最好的验证错误率，{:.2f}%",
     "error (%)": "错误率（%）",
     "cost (mean negative log-likelihood)": "代价（平均负对数似然）",
-    "images": "图像",
+    "images": "图片",
     "convolution\n{}×{}": "卷积\n{}×{}",
     "largest\nof {}×{}": "{}×{}\n取最大",
     "in one row": "排成一行",
