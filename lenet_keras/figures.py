@@ -68,6 +68,12 @@ CHINESE = {
     "digit, and the window": "数字图和窗口",
     "kernel": "卷积核",
     "feature map": "特征图",
+    "cost": "代价",
+    "distance along the line": "沿直线的距离",
+    "learning rate {:g}: {}": "学习率 {:g}：{}",
+    "too small": "太小",
+    "right": "合适",
+    "too large": "太大",
     "answer": "答案",
     "label": "标签",
 }

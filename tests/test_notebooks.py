@@ -237,8 +237,8 @@ def test_each_picture_says_in_words_what_it_shows(path):
             bare = [data for data in shown if any(kind.startswith("image/") for kind in data)]
             # the still picture of a widget, and no other, has its words beside it
             beside = ["".join(data["text/plain"]) for data in bare]
-            pad = all(text.startswith(("DrawingPad: ", "SlidingWindow: ")) for text in beside)
-            assert pad, f"{cell.id}: figures.show"
+            widgets = ("DrawingPad: ", "SlidingWindow: ", "Valley: ")
+            assert all(text.startswith(widgets) for text in beside), f"{cell.id}: figures.show"
             pictures = re.findall(r"<img\b[^>]*>", "".join(texts(cell)))
             alts = [(re.findall(r'alt="([^"]*)"', picture) or [""])[0] for picture in pictures]
             captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", "".join(texts(cell)))
