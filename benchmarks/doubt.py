@@ -29,7 +29,8 @@ from table import header, row
 from lenet_keras import load_mnist
 from lenet_keras.penned import LETTERS, frame, pair, scribble
 from lenet_keras.run import load_model
-from lenet_keras.ship.onnx_export import calibrated_digit_onnx, session
+from lenet_keras.ship.graphs import calibrated_digit_onnx
+from lenet_keras.ship.parity import session
 
 TWINS = set(string.ascii_letters) - set(LETTERS) - set("ckvwx")
 FONTS = [  # those that come with matplotlib

@@ -29,7 +29,7 @@ from table import header, row
 
 from lenet_keras import load_mnist
 from lenet_keras.run import load_model
-from lenet_keras.ship.onnx_export import session
+from lenet_keras.ship.parity import session
 
 ROOT = Path(__file__).parent.parent
 EXPORT = ROOT / "export"

@@ -24,7 +24,7 @@ from lenet_keras.model import build_lenet5
 from lenet_keras.run import load_model, load_record
 from lenet_keras.score import wilson_interval
 from lenet_keras.ship.doubt import REFUSED
-from lenet_keras.ship.onnx_export import answers, parity, session
+from lenet_keras.ship.parity import answers, parity, session
 from lenet_keras.storage.files import whole_file
 
 HERE = Path(__file__).parent

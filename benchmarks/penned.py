@@ -23,8 +23,9 @@ from lenet_keras import load_mnist
 from lenet_keras.penned import DIGITS, Form, by_hand, one, seven
 from lenet_keras.run import load_model
 from lenet_keras.score import wilson_interval
+from lenet_keras.ship.graphs import lenet5_onnx
 from lenet_keras.ship.normalization import digit_model
-from lenet_keras.ship.onnx_export import lenet5_onnx, session
+from lenet_keras.ship.parity import session
 
 SIDE, HEIGHT = 200, 140  # of a picture, and the longer side of the digit in it
 N = 1000  # of each digit; of each kind of 1 and 7, half as many

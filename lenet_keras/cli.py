@@ -269,7 +269,8 @@ def _tensorboard(folder: Path) -> object:
 
 def _summarize(done, mnist: Mnist) -> None:  # type: ignore[no-untyped-def]
     """The first digit that the new file reads, the error, and where everything is."""
-    from lenet_keras.ship.onnx_export import ExportError, write_lenet5
+    from lenet_keras.ship.graphs import ExportError
+    from lenet_keras.ship.onnx_export import write_lenet5
 
     error, files = done.record.result.test_error, ["model.keras", "history.csv", "run.json"]
     try:
@@ -288,7 +289,7 @@ def _summarize(done, mnist: Mnist) -> None:  # type: ignore[no-untyped-def]
 
 def _recognized(path: Path, mnist: Mnist) -> str:
     """The first held-out digit, drawn in characters, and what onnxruntime says it is."""
-    from lenet_keras.ship.onnx_export import session
+    from lenet_keras.ship.parity import session
 
     image = mnist.test.images[0]
     run = session(path.read_bytes())

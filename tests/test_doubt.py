@@ -8,8 +8,9 @@ import pytest
 from lenet_keras.data import Split
 from lenet_keras.model import build_lenet5
 from lenet_keras.ship.doubt import REFUSED, Doubt, colder, doubt_of
+from lenet_keras.ship.graphs import digit_onnx, lenet5_onnx
 from lenet_keras.ship.normalization import digit_model
-from lenet_keras.ship.onnx_export import digit_onnx, lenet5_onnx, session
+from lenet_keras.ship.parity import session
 
 
 class Sure:

@@ -17,7 +17,9 @@ from playwright.sync_api import expect
 from test_apps import drawn, installed, served
 
 from lenet_keras.score import wilson_interval
-from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS, PICTURE, answers, check
+from lenet_keras.ship.graphs import PICTURE
+from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS
+from lenet_keras.ship.parity import answers, check
 
 EXPORT = Path(__file__).parent.parent / "export"
 FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx")

@@ -18,7 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import GraphOptimizationLevel, quantization
 
 from lenet_keras.data import Mnist, Split, load_mnist
-from lenet_keras.ship.onnx_export import N_CALIBRATION, ExportError, check, lenet5_int8_onnx
+from lenet_keras.ship.graphs import ExportError, lenet5_int8_onnx
+from lenet_keras.ship.onnx_export import N_CALIBRATION
+from lenet_keras.ship.parity import check
 
 EXPORT = Path(__file__).parent.parent / "export"
 OUTPUT_AXIS = {"conv1": 0, "conv2": 0, "hidden": 1}

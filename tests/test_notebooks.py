@@ -4,6 +4,7 @@ What the notebooks compute is compared by nbval (`make test`); here is everythin
 """
 
 import ast
+import builtins
 import html
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+import matplotlib
 import nbformat
 import pytest
 
@@ -235,8 +237,8 @@ def test_each_picture_says_in_words_what_it_shows(path):
             bare = [data for data in shown if any(kind.startswith("image/") for kind in data)]
             # the still picture of a widget, and no other, has its words beside it
             beside = ["".join(data["text/plain"]) for data in bare]
-            pad = all(text.startswith(("DrawingPad: ", "SlidingWindow: ")) for text in beside)
-            assert pad, f"{cell.id}: figures.show"
+            widgets = ("DrawingPad: ", "SlidingWindow: ", "Valley: ")
+            assert all(text.startswith(widgets) for text in beside), f"{cell.id}: figures.show"
             pictures = re.findall(r"<img\b[^>]*>", "".join(texts(cell)))
             alts = [(re.findall(r'alt="([^"]*)"', picture) or [""])[0] for picture in pictures]
             captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", "".join(texts(cell)))
@@ -316,6 +318,8 @@ def reading_minutes(notebook):
     """At 200 words a minute, 4 seconds a line of code and 15 a picture; exercises come on top."""
     words = lines = pictures = 0
     for cell in notebook.cells:
+        if cell.id == "check-code":
+            continue
         if cell.cell_type == "code":
             pictures += sum("<img" in text or "<svg" in text for text in texts(cell))
             if "jupyter" not in cell.metadata:  # folded
@@ -349,6 +353,153 @@ def test_code_that_only_draws_is_folded_and_no_other(name):
             assert cell.metadata["jupyter"] == {"source_hidden": True}, cell.id
             assert "figures.show(" in cell.source and not prints(cell), cell.id
             assert "assert " not in cell.source, cell.id
+
+
+def exercises(path):
+    """The exercises of a notebook, and the code of the cell below them, which checks an answer."""
+    cells = read(path).cells
+    place = [cell.id for cell in cells].index("exercises")
+    assert cells[place + 1].id == "check-code"
+    return cells[place].source, cells[place + 1].source
+
+
+def solutions(markdown):
+    """The number of each exercise, and the code of its folded solution."""
+    _, *parts = re.split(r"^\*\*(\d+)\.\*\* ", markdown, flags=re.M)
+    blocks = (re.findall(r"^```python\n(.*?)^```", part, re.M | re.S) for part in parts[1::2])
+    return dict(zip(parts[::2], map("\n".join, blocks)))
+
+
+def asked(check):
+    """What a checking cell asks for: the number of the exercise, and the name of the answer."""
+    form = r"# \D*(\d+)\D.*\n(\w+) = \.\.\.(?:  # .+)?\n\nif \2 is \.\.\.:\n"
+    return re.match(form, check).groups()
+
+
+def given(code):
+    """The names that Python code gives to something."""
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+    return names
+
+
+@each_notebook
+def test_a_cell_below_the_exercises_checks_an_answer(path):
+    markdown, check = exercises(path)
+    number, name = asked(check)
+    assert number in solutions(markdown)
+    _, choice = ast.parse(check).body
+    (waits,), (*_, praise) = choice.body, choice.orelse
+    assert all(ast.unparse(line).startswith("print(") for line in (waits, praise))
+    refusals = [node for node in ast.walk(choice) if isinstance(node, ast.Assert)]
+    assert refusals and all(node.msg for node in refusals)
+    assert len(re.findall(rf"\b{name}\b", check)) > 2  # it is set, looked for, and used
+
+
+@each_notebook
+def test_solutions_and_checks_use_names_that_there_are(path):
+    markdown, check = exercises(path)
+    known = {"T", "cost", *dir(builtins)}.union(*(given(c.source) for c in code_cells(path)))
+    for number, code in {**solutions(markdown), "check": check}.items():
+        used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+        assert used <= known | given(code), number
+
+
+PARTS_OF_1998 = ("squash", "subsampling", "table", "bitmaps", "model")
+# lesson: (its cells that the check and the solution need, what they need besides, then in the
+# solution's words the right answer, and a wrong one)
+ANSWERS = {
+    "00_overview": ([], "import keras", "50 * 20 * 20 * 500 + 500", "800 * 500 + 500"),
+    "01_data": (
+        [],
+        "import numpy as np; from lenet_keras import figures, load_mnist; mnist = load_mnist()",
+        "never.sum()",
+        "never.sum() + 1",
+    ),
+    "02_convolution": (
+        ["tutorial-code", "window-code", "slide-code", "turn-code"],
+        "",
+        "ring",
+        "corner",
+    ),
+    "03_pooling_bias_tanh": ([], "import keras, numpy as np", "(5, 6)", "(6, 5)"),
+    "04_classifier": (
+        ["softmax-code", "nll-code"],
+        "import keras, numpy as np\n"
+        "scores = np.random.RandomState(0).normal(size=(50, 10)).astype(np.float32)\n"
+        "answers, labels = scores.argmax(axis=1), np.arange(50) % 10",
+        "negative_log_likelihood(softmax(3 * scores), labels).mean()",
+        "3 * costs.mean()",
+    ),
+    "06_patience": (
+        ["load-code"],
+        "import keras; model = keras.Sequential()",
+        "stopped_after",
+        "lambda errors, p: p",
+    ),
+    "07_training": (
+        ["theano-code"],
+        "import numpy as np",
+        "[signs.count(-1), signs.count(0), signs.count(1)]",
+        "[signs.count(1), signs.count(0), signs.count(-1)]",
+    ),
+    "09_onnx": (
+        [],
+        "import numpy as np; from lenet_keras import build_lenet5; model = build_lenet5()\n"
+        "model.set_weights([np.random.normal(size=w.shape) for w in model.get_weights()])\n"
+        "images, labels = np.zeros((9, 28, 28), np.uint8), np.zeros(9, int)",
+        "rounded",
+        "lambda w, bits: w",
+    ),
+    "11_modern": (
+        [],
+        "import keras, tensorflow as tf",
+        "moved",
+        "lambda gradients, rate, share: -rate * sum(gradients)",
+    ),
+    "12_by_hand": (
+        ["load-code", "tape-check-code", "pool-code"],
+        "import numpy as np; rng = np.random.default_rng(0)",
+        "mean_pool_back",
+        "lambda blame: blame.repeat(2, axis=1).repeat(2, axis=2)",
+    ),
+    "13_companion": ([], "import numpy; rows = numpy.arange(50_000)", "50_000 % 300", "300"),
+    "14_lenet5_1998": (
+        ["imports-code", *(f"{part}-layer" for part in PARTS_OF_1998)],
+        "from lenet_keras import load_mnist; mnist = load_mnist()\n"
+        "train = n_wrong = lambda *_: None  # it takes too long",
+        "full.get_layer('C3').count_params()",
+        "TABLE.sum() * 25 + 16",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_check_takes_the_solution_and_refuses_something_else(name, monkeypatch):
+    monkeypatch.setenv("LENET_KERAS_DATA", "digits")
+    cells, besides, right, wrong = ANSWERS[name]
+    source = {cell.id: cell.source for cell in code_cells(NOTEBOOKS / f"{name}.ipynb")}
+    lesson = {}
+    with matplotlib.rc_context():
+        for code in (besides, *(source[id] for id in cells)):
+            exec(code, lesson)
+        markdown, _ = exercises(NOTEBOOKS / f"{name}.ipynb")
+        for folder in ("", "zh"):
+            _, check = exercises(NOTEBOOKS / folder / f"{name}.ipynb")
+            number, _ = asked(check)
+            exec(solutions(markdown)[number], lesson)
+            exec(check.replace("...", right, 1), lesson)
+            with pytest.raises(AssertionError) as refusal:
+                exec(check.replace("...", wrong, 1), lesson)
+            assert str(refusal.value)
 
 
 @pytest.mark.parametrize("here", [".", "notebooks", "notebooks/zh", "results/tutorial"])

@@ -12,20 +12,17 @@ from onnxruntime import quantization
 from lenet_keras import TUTORIAL, build_lenet5, train
 from lenet_keras.data import Mnist, Split
 from lenet_keras.run import load_model
-from lenet_keras.ship import onnx_export
+from lenet_keras.ship import graphs, onnx_export
 from lenet_keras.ship.doubt import Doubt
-from lenet_keras.ship.onnx_export import (
+from lenet_keras.ship.graphs import (
     ExportError,
-    check,
     digit_onnx,
-    export,
     lenet5_float_onnx,
     lenet5_int8_onnx,
     lenet5_onnx,
-    parity,
-    session,
-    write_onnx,
 )
+from lenet_keras.ship.onnx_export import export, write_onnx
+from lenet_keras.ship.parity import check, parity, session
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,7 +95,7 @@ def test_any_sizes_even_with_all_zero_biases(nkerns, n_hidden):
 def test_what_cannot_be_exported(monkeypatch):
     with pytest.raises(ExportError, match="single kernel"):
         lenet5_onnx(build_lenet5((1, 5), 5))
-    monkeypatch.setattr(onnx_export.keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(graphs.keras.backend, "backend", lambda: "jax")
     with pytest.raises(ExportError, match="needs Keras on TensorFlow"):
         lenet5_onnx(build_lenet5((3, 5), 5))
 
@@ -148,7 +145,7 @@ def test_the_strict_file_is_the_same_network(run, lenet5, digits):
     assert report.label_mismatches == 0
     assert report.largest_difference <= onnx_export.LARGEST_DIFFERENCE
     about = {p.key: p.value for p in strict.metadata_props}
-    assert about.items() >= onnx_export.PICTURE.items() and about["classes"]
+    assert about.items() >= graphs.PICTURE.items() and about["classes"]
     assert strict.graph.input[0].type.denotation == "IMAGE"
 
 

@@ -288,7 +288,7 @@ def test_the_readmes_model_sizes_are_the_files():
 
 @pytest.mark.mnist
 def test_the_readmes_model_errors_are_what_they_do(mnist):
-    from lenet_keras.ship.onnx_export import answers
+    from lenet_keras.ship.parity import answers
 
     readme = (ROOT / "README.md").read_text()
     for name in ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx"):

@@ -49,8 +49,9 @@ def address(page: str, language: str) -> str:
 
 def twin(page: str, language: str) -> str:
     """The same page in the other language, or that language's first."""
-    name = page.replace("zh/", "") if language == "zh" else re.sub("([^/]*)$", r"zh/\1", page)
-    name = "index.md" if page == "index.md" else name
+    path = Path(page)
+    folder = path.parent.parent if language == "zh" else path.parent / "zh"
+    name = (folder / path.name).as_posix()
     return name if name in PAGES[OTHER[language]] else "index.md"
 
 

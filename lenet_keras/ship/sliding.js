@@ -13,7 +13,7 @@ const SENTENCES = {
   },
   zh: {
     digit: "数字图。拖动上面的窗口，或用方向键移动。",
-    map: "特征图：窗口到过的每个位置，有一个响应",
+    map: "特征图：窗口每到一个位置，就有一个响应",
     weight: "第 {row} 行第 {column} 列的权重",
     sum: "第 {row} 行第 {column} 列：和是 {sum}",
     fill: "滑遍整张图",
