@@ -68,6 +68,7 @@ CHINESE = {
     "digit, and the window": "数字图和窗口",
     "kernel": "卷积核",
     "feature map": "特征图",
+    "{}: {} maps of {}×{}": "{}：{} 张 {}×{} 的特征图",
     "cost": "代价",
     "distance along the line": "沿直线的距离",
     "learning rate {:g}: {}": "学习率 {:g}：{}",
@@ -121,6 +122,13 @@ def say(words: str) -> str:
     return _words.get(words, words)
 
 
+def png_of(figure: Figure, dpi: int) -> bytes:
+    """A figure as a PNG file's bytes, without the name of what wrote it."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return png.getvalue()
+
+
 def show(figure: Figure, alt: str) -> None:
     """Display a figure in a notebook as an embedded PNG, and below it what it shows.
 
@@ -133,11 +141,10 @@ def show(figure: Figure, alt: str) -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    png = png_of(figure, dpi=110)
     plt.close(figure)
-    width, height = struct.unpack(">II", png.getvalue()[16:24])  # so that a page keeps its place
-    source = base64.b64encode(png.getvalue()).decode()
+    width, height = struct.unpack(">II", png[16:24])  # so that a page keeps its place
+    source = base64.b64encode(png).decode()
     words = html.escape(alt)
     picture = (
         f'<figure style="margin: 0; max-width: {width}px">\n'

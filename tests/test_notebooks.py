@@ -237,7 +237,7 @@ def test_each_picture_says_in_words_what_it_shows(path):
             bare = [data for data in shown if any(kind.startswith("image/") for kind in data)]
             # the still picture of a widget, and no other, has its words beside it
             beside = ["".join(data["text/plain"]) for data in bare]
-            widgets = ("DrawingPad: ", "SlidingWindow: ", "Valley: ")
+            widgets = ("DrawingPad: ", "FeatureMaps: ", "SlidingWindow: ", "Valley: ")
             assert all(text.startswith(widgets) for text in beside), f"{cell.id}: figures.show"
             pictures = re.findall(r"<img\b[^>]*>", "".join(texts(cell)))
             alts = [(re.findall(r'alt="([^"]*)"', picture) or [""])[0] for picture in pictures]
@@ -451,6 +451,15 @@ ANSWERS = {
         "[signs.count(-1), signs.count(0), signs.count(1)]",
         "[signs.count(1), signs.count(0), signs.count(-1)]",
     ),
+    "08_looking_inside": (
+        [],
+        "import keras, numpy as np; from lenet_keras import build_lenet5, load_mnist\n"
+        "images, their_labels = (each[:50] for each in load_mnist().test)\n"
+        "model, rng = build_lenet5(), np.random.RandomState(0)\n"
+        "model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])",
+        "np.argmax(costs)",
+        "np.argmin(costs)",
+    ),
     "09_onnx": (
         [],
         "import numpy as np; from lenet_keras import build_lenet5; model = build_lenet5()\n"
@@ -458,6 +467,12 @@ ANSWERS = {
         "images, labels = np.zeros((9, 28, 28), np.uint8), np.zeros(9, int)",
         "rounded",
         "lambda w, bits: w",
+    ),
+    "10_your_digits": (
+        ["draw-code", "pad-code", "program-code"],
+        "from lenet_keras import Classifier, figures",
+        "[look.label == 5 for look in looks].index(False)",
+        "[look.is_digit for look in looks].index(False)",
     ),
     "11_modern": (
         [],

@@ -10,13 +10,11 @@ Python knows the kernel.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lenet_keras.figures import SIGNED, YELLOW, say
+from lenet_keras.figures import SIGNED, YELLOW, png_of, say
 from lenet_keras.ship.widget import Widget, joined, traitlets
 
 __all__ = ["SlidingWindow"]
@@ -56,9 +54,7 @@ class SlidingWindow(Widget):
         return "SlidingWindow: run this cell in JupyterLab, and drag the window over the digit"
 
     def still_png(self) -> bytes:
-        png = io.BytesIO()
-        self._still().savefig(png, format="png", dpi=90, metadata={"Software": None})
-        return png.getvalue()
+        return png_of(self._still(), dpi=90)
 
     def _still(self) -> Figure:
         figure = Figure(figsize=(8, 2.8), layout="constrained")

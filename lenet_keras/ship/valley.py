@@ -10,13 +10,11 @@ knows the costs, and descends in the same way for the still picture.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.interpolate import CubicSpline
 
-from lenet_keras.figures import BLUE, GREY, ORANGE, say
+from lenet_keras.figures import BLUE, GREY, ORANGE, png_of, say
 from lenet_keras.ship.widget import Widget, joined, traitlets
 
 __all__ = ["Valley"]
@@ -64,9 +62,7 @@ class Valley(Widget):
         return "Valley: run this cell in JupyterLab, and choose a learning rate"
 
     def still_png(self) -> bytes:
-        png = io.BytesIO()
-        self._still().savefig(png, format="png", dpi=90, metadata={"Software": None})
-        return png.getvalue()
+        return png_of(self._still(), dpi=90)
 
     def _still(self) -> Figure:
         figure = Figure(figsize=(9, 2.8), layout="constrained")
