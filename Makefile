@@ -41,7 +41,7 @@ web:
 build/site: .venv/ready
 	cd export/web && npm ci --no-audit --no-fund && npm run build
 	cd docs/site && npm ci --no-audit --no-fund
-	$(BIN)/python docs/site/build.py
+	$(BIN)/python docs/site/pages.py
 
 site: build/site
 	@echo "Open http://localhost:8000; Ctrl-C ends it."

@@ -47,7 +47,7 @@ def site(clone):
     npm(clone / "export/web", "run", "build")
     npm(clone / "docs/site", "ci")
     done = subprocess.run(
-        [sys.executable, "docs/site/build.py"],
+        [sys.executable, "docs/site/pages.py"],
         cwd=clone,
         capture_output=True,
         text=True,
@@ -163,7 +163,7 @@ def test_a_phone_scrolls_down_and_not_sideways(site, browser):
 
 
 def test_a_repository_that_has_a_name_is_linked_and_its_lessons_open_in_colab(clone):
-    program = "import sys; sys.path.insert(0, 'docs/site'); import build; build.assemble('en')"
+    program = "import sys; sys.path.insert(0, 'docs/site'); import pages; pages.assemble('en')"
     environment = {**os.environ, "GITHUB_REPOSITORY": "somebody/lenet"}
     subprocess.run([sys.executable, "-c", program], cwd=clone, env=environment, check=True)
     front = (clone / "build/site-source/en/index.md").read_text(encoding="utf-8")

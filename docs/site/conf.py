@@ -1,4 +1,4 @@
-"""How Sphinx makes pages of what build.py laid out; the tag `zh` or `en` says which language."""
+"""How Sphinx makes pages of what pages.py laid out; the tag `zh` or `en` says which language."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from sphinx.search.en import SearchEnglish
 
 sys.path.insert(0, str(Path(__file__).parent))
-import build
+import pages
 from lenet_keras import quiet_tensorflow
 
 quiet_tensorflow()  # the docstrings are imported
@@ -87,10 +87,10 @@ def pairs(run: str) -> list[str]:
 
 
 def other_language(app, pagename, templatename, context, doctree):
-    page = next((p for p in build.PAGES[here] if re.sub(r"\.\w+$", "", p) == pagename), "index.md")
+    page = next((p for p in pages.PAGES[here] if re.sub(r"\.\w+$", "", p) == pagename), "index.md")
     context["zh"] = here == "zh"
     start = page if page != "index.md" else f"{pagename}.md"
-    context["other_language"] = build.between(start, here, build.twin(page, here))
+    context["other_language"] = pages.between(start, here, pages.twin(page, here))
 
 
 def setup(app):

@@ -1,6 +1,6 @@
 """The site, in two languages: the reader of digits, every lesson with its results, the documents.
 
-    python docs/site/build.py   build/site: English at its root, Chinese in zh/
+    python docs/site/pages.py   build/site: English at its root, Chinese in zh/
 
 Pages are the repository's own documents, copied to build/site-source, where links between them
 become links between pages. A link to any other file leads to the repository on GitHub if
