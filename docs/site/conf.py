@@ -9,6 +9,7 @@ from sphinx.search.en import SearchEnglish
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pages
+
 from lenet_keras import quiet_tensorflow
 
 quiet_tensorflow()  # the docstrings are imported
