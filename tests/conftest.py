@@ -1,6 +1,7 @@
 """What the tests share. Which data there is, ../conftest.py has settled."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from lenet_keras.data import Mnist, load_mnist
 
@@ -57,6 +58,51 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         browser.close()
+
+
+# A page that does for a widget what JupyterLab does: a model, and a place to draw in.
+WIDGET_PAGE = """<!doctype html><style>STYLE</style><div id="here"></div><script type="module">
+import * as widget from "./widget.js";
+const state = STATE, heard = {};
+const model = {
+  get: (name) => state[name],
+  set(name, value) { state[name] = value; heard[`change:${name}`]?.(); },
+  on: (event, call) => { heard[event] = call; },
+  off() {},
+  save_changes() { globalThis.saved = structuredClone(state); },
+};
+Object.assign(globalThis, { widget, model, state });
+widget.default.render({ model, el: document.getElementById("here") });
+</script>"""
+
+
+@pytest.fixture
+def widget_page(browser: Browser) -> Callable[..., AbstractContextManager[Page]]:
+    """``with widget_page(widget, state) as page:`` alone on a page, which must raise no error.
+
+    state: the widget's values by name, as JSON; options: of Playwright's new_page.
+    """
+
+    @contextlib.contextmanager
+    def widget_page(widget: type, state: dict, **options: object) -> Iterator[Page]:
+        page = WIDGET_PAGE.replace("STYLE", widget._css).replace("STATE", json.dumps(state))
+        files = {"/": ("text/html", page), "/widget.js": ("text/javascript", widget._esm)}
+
+        def answer(route: Route) -> None:
+            kind, body = files["/" + route.request.url.split("/", 3)[3]]
+            route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
+
+        with browser.new_page(**{"locale": "en-GB", **options}) as page:
+            errors = []
+            page.route("**/*", answer)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda line: line.type == "error" and errors.append(line.text))
+            page.goto("http://widget.test/")
+            page.wait_for_function("document.getElementById('here').children.length")
+            yield page
+            assert errors == []
+
+    return widget_page
 
 
 @pytest.fixture(scope="session")

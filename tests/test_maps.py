@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 
 import keras
@@ -113,24 +112,6 @@ def test_the_still_picture_is_of_the_example_or_of_what_is_drawn(network, pad):
 
 # --- in the browser ---
 
-PAGE = """<!doctype html><style>STYLE</style><div id="here"></div><script type="module">
-import widget from "./maps.js";
-const state = { shapes: SHAPES, maps: {}, trouble: "" };
-const heard = {};
-const model = {
-  get: (key) => state[key],
-  on: (event, call) => { heard[event] = call; },
-  off() {},
-};
-globalThis.send = (key, value) => {
-  const view = (bytes) => new DataView(Uint8Array.from(bytes).buffer);
-  state[key] = key !== "maps" ? value
-    : Object.fromEntries(Object.entries(value).map(([name, bytes]) => [name, view(bytes)]));
-  heard[`change:${key}`]();
-};
-widget.render({ model, el: document.getElementById("here") });
-</script>"""
-
 
 @pytest.fixture
 def shown(pad, network):
@@ -138,33 +119,25 @@ def shown(pad, network):
 
 
 @pytest.fixture
-def page(browser, shown):
-    shapes = json.dumps(shown.get_state(["shapes"])["shapes"])
-    files = {
-        "/": ("text/html", PAGE.replace("STYLE", FeatureMaps._css).replace("SHAPES", shapes)),
-        "/maps.js": ("text/javascript", FeatureMaps._esm),
-    }
-
-    def answer(route):
-        kind, body = files["/" + route.request.url.split("/", 3)[3]]
-        route.fulfill(content_type=f"{kind}; charset=utf-8", body=body)
-
-    with browser.new_page(locale="en-GB", viewport={"width": 1280, "height": 900}) as page:
-        page.route("**/*", answer)
-        errors = []
-        page.on("pageerror", lambda error: errors.append(error))
-        page.goto("http://maps.test/")
-        expect(page.locator("p").first).to_contain_text("Draw")
+def page(widget_page, shown):
+    state = {**shown.get_state(["shapes"]), "maps": {}, "trouble": ""}
+    with widget_page(FeatureMaps, state, viewport={"width": 1280, "height": 900}) as page:
         yield page
-        assert errors == []
+
+
+SEND = """([maps, trouble]) => {
+  const view = (bytes) => new DataView(Uint8Array.from(bytes).buffer);
+  const each = Object.entries(maps).map(([name, bytes]) => [name, view(bytes)]);
+  model.set("maps", Object.fromEntries(each));
+  model.set("trouble", trouble);
+}"""
 
 
 def send(page, shown):
     """What Python has for the browser now, given to it."""
     state = shown.get_state(["maps", "trouble"])
     maps = {name: list(values) for name, values in state["maps"].items()}
-    page.evaluate("maps => send('maps', maps)", maps)
-    page.evaluate("trouble => send('trouble', trouble)", state["trouble"])
+    page.evaluate(SEND, [maps, state["trouble"]])
 
 
 def seen(page):
@@ -207,9 +180,9 @@ def test_a_reader_who_does_not_see_hears_which_maps_are_bluest(page, pad, shown)
 
 
 def test_trouble_is_told(page):
-    page.evaluate("send('trouble', 'ValueError: no more')")
+    page.evaluate("model.set('trouble', 'ValueError: no more')")
     expect(page.locator("p").first).to_contain_text("no more")
-    page.evaluate("send('trouble', '')")
+    page.evaluate("model.set('trouble', '')")
     expect(page.locator("p").first).to_contain_text("Draw")
 
 

@@ -1,6 +1,5 @@
 """The learning rate's slider, in a real browser without JupyterLab: it descends as Python does."""
 
-import json
 import re
 
 import numpy as np
@@ -19,20 +18,6 @@ COSTS = """
 """
 VALLEY = Valley(PLACES, np.array(COSTS.split(), float))
 RATES = np.geomspace(0.01, 10, 61)
-
-PAGE = """<!doctype html><div id="here"></div><script type="module">
-import widget, { descend } from "./valley.js";
-const state = STATE;
-const heard = {};
-globalThis.model = {
-  get: (key) => state[key],
-  set(key, value) { state[key] = value; heard[`change:${key}`]?.(); },
-  on: (event, call) => { heard[event] = call; },
-  save_changes() { globalThis.saved = state.rate; },
-};
-globalThis.descend = (rate) => descend(state, rate);
-widget.render({ model, el: document.getElementById("here") });
-</script>"""
 
 
 @given(
@@ -67,35 +52,7 @@ def test_where_no_widget_runs_three_learning_rates_stand_for_it():
     assert (np.diff(np.sign(large - lowest)) != 0).sum() > STEPS / 2  # from side to side
 
 
-@pytest.fixture
-def opened(browser):
-    """A page with the widget, for any context's options; it must not raise an error."""
-    state = json.dumps({key: getattr(VALLEY, key) for key in ("places", "costs", "slopes", "rate")})
-    files = {
-        "/": ("text/html", PAGE.replace("STATE", state)),
-        "/valley.js": ("text/javascript", Valley._esm),
-    }
-    pages, errors = [], []
-
-    def answer(route):
-        kind, body = files["/" + route.request.url.split("/", 3)[3]]
-        route.fulfill(content_type=kind, body=body)
-
-    def opened(**options):
-        page = browser.new_page(**{"locale": "en-GB", **options})
-        pages.append(page)
-        page.route("**/*", answer)
-        page.on("pageerror", lambda error: errors.append(error))
-        page.on("console", lambda line: line.type == "error" and errors.append(line.text))
-        page.goto("http://valley.test/")
-        page.wait_for_selector("circle")
-        page.add_style_tag(content=Valley._css)
-        return page
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert errors == []
+STATE = {name: getattr(VALLEY, name) for name in ("places", "costs", "slopes", "rate")}
 
 
 def costs_said(page):
@@ -110,8 +67,10 @@ def reached(rate):
     return [round(float(cost), 3) for cost in VALLEY.curve(path)]
 
 
-def test_the_browser_descends_as_python_does(opened):
-    paths = opened().evaluate("rates => rates.map(descend)", RATES.tolist())
+def test_the_browser_descends_as_python_does(widget_page):
+    with widget_page(Valley, STATE) as page:
+        descents = "rates => rates.map((rate) => widget.descend(state, rate))"
+        paths = page.evaluate(descents, RATES.tolist())
     lengths = set()
     for rate, path in zip(RATES, paths):
         assert np.allclose(path, VALLEY.descend(rate), rtol=1e-9, atol=1e-9)
@@ -119,8 +78,13 @@ def test_the_browser_descends_as_python_does(opened):
     assert len(lengths) > 1  # some of them left the picture
 
 
-def test_play_and_slide(opened):
-    page = opened()
+@pytest.fixture
+def page(widget_page):
+    with widget_page(Valley, STATE) as page:
+        yield page
+
+
+def test_play_and_slide(page):
     slider, steps = page.get_by_role("slider"), page.locator("circle")
     assert steps.count() == 1
     assert costs_said(page) == pytest.approx((reached(0.1)[0], min(VALLEY.costs)), abs=6e-4)
@@ -142,23 +106,24 @@ def test_play_and_slide(opened):
             assert costs_said(page)[:2] == pytest.approx((costs[0], costs[-1]), abs=1e-3)
         assert steps.count() == len(costs)
         if press:
-            assert page.evaluate("saved") == rate  # Python has heard of it
+            assert page.evaluate("saved.rate") == rate  # Python has heard of it
         sayings.add(re.sub(r"[\d.]+", "", page.locator("p").inner_text()))
         slider.press("ArrowRight")
     assert len(sayings) == 4  # too small, right, too large, far too large
 
 
-def test_less_motion_is_no_motion(opened):
-    page = opened(reduced_motion="reduce")
-    page.get_by_role("button").click()
-    assert page.locator("circle").count() == STEPS + 1
-    assert len(costs_said(page)) == 2
+def test_less_motion_is_no_motion(widget_page):
+    with widget_page(Valley, STATE, reduced_motion="reduce") as page:
+        page.get_by_role("button").click()
+        assert page.locator("circle").count() == STEPS + 1
+        assert len(costs_said(page)) == 2
 
 
-def test_a_rate_that_python_sets_is_shown_and_chinese_is_spoken(opened):
-    page = opened(locale="zh-CN", viewport={"width": 320, "height": 600})
-    page.evaluate("model.set('rate', 1)")
-    assert page.get_by_role("slider").input_value() == "0"
-    assert page.locator("output").inner_text() == "1"
-    assert re.search("[\u4e00-\u9fff]", page.locator("p").inner_text())
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+def test_a_rate_that_python_sets_is_shown_and_chinese_is_spoken(widget_page):
+    chinese = {"locale": "zh-CN", "viewport": {"width": 320, "height": 600}}
+    with widget_page(Valley, STATE, **chinese) as page:
+        page.evaluate("model.set('rate', 1)")
+        assert page.get_by_role("slider").input_value() == "0"
+        assert page.locator("output").inner_text() == "1"
+        assert re.search("[\u4e00-\u9fff]", page.locator("p").inner_text())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
