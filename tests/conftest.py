@@ -106,14 +106,14 @@ def widget_page(browser: Browser) -> Callable[..., AbstractContextManager[Page]]
 
 
 @pytest.fixture(scope="session")
-def full_disk() -> Callable[[int | None], AbstractContextManager[None]]:
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
     """``with full_disk(n):`` no file gets longer than n bytes, as if the disk were full then."""
     resource = pytest.importorskip("resource")
 
     @contextlib.contextmanager
-    def full_disk(n: int | None) -> Iterator[None]:
+    def full_disk(n: int) -> Iterator[None]:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if n is None else n, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n, hard))
         try:
             yield
         finally:

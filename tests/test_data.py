@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from random_pickles import Noted
 
 from lenet_keras import data
 from lenet_keras.data import DataError, load_mnist, read_idx
@@ -230,11 +231,7 @@ DAMAGES = {
     "one label": (LABELS, lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]), "SHA-256"),
     "cut gzip": (IMAGES, lambda raw: gzip.compress(raw)[:-20], "damaged or cut short"),
     "bad gzip": (IMAGES, lambda raw: b"\x1f\x8b" + raw, "damaged or cut short"),
-    "huge header": (
-        IMAGES,
-        lambda raw: raw[:4] + b"\xff" * 12 + raw[16:],
-        "no MNIST file is so large",
-    ),
+    "huge header": (IMAGES, lambda raw: raw[:4] + b"\xff" * 12 + raw[16:], "no MNIST file is so"),
 }
 
 
@@ -343,25 +340,17 @@ def test_a_file_that_is_no_such_pickle(small, tmp_path, content):
         load_mnist(path)
 
 
-class Hostile:
-    def __init__(self, call, *arguments):
-        self.what = (call, arguments)
-
-    def __reduce__(self):
-        return self.what
-
-
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("call", ["os.system", "eval", "exec", "open", "numpy.load", "getattr"])
 def test_a_hostile_pickle_runs_nothing(tmp_path, protocol, call):
     trace = tmp_path / "trace"
     hostile = {
-        "os.system": Hostile(os.system, f"touch {trace}"),
-        "eval": Hostile(eval, f"open({str(trace)!r}, 'w')"),
-        "exec": Hostile(exec, f"open({str(trace)!r}, 'w')"),
-        "open": Hostile(open, str(trace), "w"),
-        "numpy.load": Hostile(np.load, str(trace)),
-        "getattr": Hostile(getattr, "text", "upper"),
+        "os.system": Noted(os.system, (f"touch {trace}",)),
+        "eval": Noted(eval, (f"open({str(trace)!r}, 'w')",)),
+        "exec": Noted(exec, (f"open({str(trace)!r}, 'w')",)),
+        "open": Noted(open, (str(trace), "w")),
+        "numpy.load": Noted(np.load, (str(trace),)),
+        "getattr": Noted(getattr, ("text", "upper")),
     }[call]
     # The same bytes do run under the ordinary unpickler: the test could fail.
     payload = pickle.dumps(hostile, protocol)
@@ -384,16 +373,6 @@ def test_read_idx_returns_what_was_written(tmp_path_factory, array):
     path.write_bytes(idx(array))
     np.testing.assert_array_equal(read_idx(path), array)
     assert idx_bytes(array) == idx(array)
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_an_array_or_a_sentence(tmp_path_factory, junk):
-    path = tmp_path_factory.getbasetemp() / "junk-idx"
-    path.write_bytes(junk)
-    try:
-        assert read_idx(path).dtype == np.uint8
-    except DataError as error:
-        assert str(path) in str(error)
 
 
 # --- the embedded digits ---
@@ -440,11 +419,8 @@ def test_no_digit_and_no_writer_is_in_two_splits(digits):
 
 @pytest.mark.mnist
 def test_mnist_itself(mnist):
-    assert [len(s.labels) for s in (mnist.train, mnist.valid, mnist.test)] == [
-        50_000,
-        10_000,
-        10_000,
-    ]
+    lengths = [len(split.labels) for split in (mnist.train, mnist.valid, mnist.test)]
+    assert lengths == [50_000, 10_000, 10_000]
     assert mnist.name == "mnist"
     assert mnist.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]

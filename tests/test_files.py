@@ -57,7 +57,13 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, full_disk):
     path.write_bytes(b"good")
     with pytest.raises(FileError, match="what was there before is unharmed"):
         write_too_much()
+    with pytest.raises(RuntimeError), whole_file(path) as partial:
+        partial.write_bytes(b"half")
+        raise RuntimeError
     assert contents(tmp_path) == {path: b"good"}
+    with whole_file(path) as partial:
+        partial.write_bytes(b"new")
+    assert contents(tmp_path) == {path: b"new"}
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -163,8 +169,7 @@ def test_export_of_no_finished_run(run, tmp_path, capsys):
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
 def test_classify_onto_a_full_disk_or_into_a_closed_pipe(how, form, tmp_path, digits):
     Image.fromarray(digits.test.images[0]).save(tmp_path / "a.png")
-    code = "import sys; from lenet_keras.cli import main; sys.exit(main())"
-    command = [sys.executable, *how, "-c", code, "classify", str(tmp_path / "a.png"), *form]
+    command = [sys.executable, *how, "-m", "lenet_keras", "classify", tmp_path / "a.png", *form]
     process = {"stderr": subprocess.PIPE, "text": True}
     process["env"] = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:

@@ -86,12 +86,8 @@ def test_the_annotator_really_uses_these_words(seed):
 def test_each_lesson_ends_with_questions_exercises_and_reading(name, language):
     prose = [cell for cell in cells(language, name) if cell.cell_type == "markdown"]
     *_, recall, exercises, reading, onward = prose
-    assert [recall.id, exercises.id, reading.id, onward.id] == [
-        "recall",
-        "exercises",
-        "reading",
-        "onward",
-    ]
+    ids = " ".join(cell.id for cell in (recall, exercises, reading, onward))
+    assert ids == "recall exercises reading onward"
     folded = re.findall(r"<details><summary>(.+)</summary>\n\n(.+)\n\n</details>", recall.source)
     assert len(folded) == 5 == recall.source.count("<details>")
     assert all(question[-1] in "?？" and answer for question, answer in folded)

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy._core.multiarray import _reconstruct
 from PIL import Image
+from random_pickles import Noted
 
 from lenet_keras.data import DataError, load_mnist, read_idx
 from lenet_keras.ship.classifier import FORMATS, ClassifyError, read_picture
@@ -49,16 +50,9 @@ done: list[str] | None = None
 def _note(event: str, arguments: tuple) -> None:
     if done is None:
         return
-    runs = (
-        "os.system",
-        "os.exec",
-        "os.posix_spawn",
-        "os.fork",
-        "subprocess.Popen",
-        "ctypes.dlopen",
-    )
+    runs = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen")
     writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-    if event.startswith((*runs, "socket.")) or writes:
+    if event.startswith((*runs, "ctypes.dlopen", "socket.")) or writes:
         done.append(f"{event} {arguments}")
 
 
@@ -240,16 +234,6 @@ def test_every_kind_of_picture_is_among_the_seeds():
 # --- bombs ---
 
 
-class Makes:
-    """Pickles as a call."""
-
-    def __init__(self, call, *arguments):
-        self.what = (call, arguments)
-
-    def __reduce__(self):
-        return self.what
-
-
 def refused(path: Path, content: bytes, match: str) -> None:
     path.write_bytes(content)
     with harmless(), pytest.raises(DataError, match=match) as caught:
@@ -312,7 +296,7 @@ def test_pickle_bombs(tmp_path):
     slow = b"\x80\x02c_codecs\nencode\nX" + struct.pack("<I", 10**6) + b"x" * 10**6
     refused(path, slow + b"X\x08\0\0\0punycode\x86R.", "as no array does")
     for dtype in (b"b", b"d"):
-        much = Makes(_reconstruct, np.ndarray, (10**10,), dtype)
+        much = Noted(_reconstruct, (np.ndarray, (10**10,), dtype))
         pairs = ((much, much),) * 3
         refused(path, pickle.dumps(pairs, 2), "as no array does")
     laughs: object = 0.0
@@ -329,11 +313,7 @@ def test_pickles_as_large_as_they_may_be(tmp_path):
     refused(path, b"X" + length + bytes(large - len(face)) + face + b".", "which no array needs")
     again = b"X\0\0\0\4" + bytes(1 << 26) + b"q\0c_codecs\nencode\nq\1X\6\0\0\0latin1q\2"
     refused(path, again + b"h\1h\0h\2\x86R" * 150 + b".", "three pairs")
-    many, few, one = (
-        np.zeros(large // 2, np.uint8),
-        np.zeros(784, np.float32),
-        np.zeros(1, np.int64),
-    )
+    many, few, one = np.zeros(large // 2, np.uint8), np.zeros(784, np.float32), np.zeros(1, int)
     for pair in ((few, many), (many, one)):  # as int64 or float32 they would need gigabytes
         refused(path, pickle.dumps((pair, (few, one), (few, one))), "more digits than MNIST")
     pairs = [(np.zeros((n, 784), np.float32), np.zeros(n, int)) for n in (50_000, 10_000, 10_000)]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -11,6 +10,7 @@ from onnx import TensorProto, helper
 
 from lenet_keras.data import Mnist
 from lenet_keras.ship.normalization import digit_model, normalization_model
+from lenet_keras.ship.parity import session
 
 # --- The reference: one picture at a time, in double precision -----------------------
 
@@ -159,14 +159,7 @@ def reference(picture: np.ndarray) -> tuple[np.ndarray, bool]:
 # --- The graph ----------------------------------------------------------------------
 
 
-def session(model: onnx.ModelProto) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-
-
-GRAPH = session(normalization_model())
+GRAPH = session(normalization_model(), threads=1)
 
 
 def normalize(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -422,13 +415,8 @@ def test_the_graph_is_plain_onnx() -> None:
     assert model.ir_version == 8 and not model.functions
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
     assert {node.domain for node in model.graph.node} == {""}
-    assert not {node.op_type for node in model.graph.node} & {
-        "Loop",
-        "Scan",
-        "If",
-        "CastLike",
-        "Constant",
-    }
+    operators = {node.op_type for node in model.graph.node}
+    assert not operators & {"Loop", "Scan", "If", "CastLike", "Constant"}
     assert len({node.name for node in model.graph.node}) == len(model.graph.node)
     assert normalization_model().SerializeToString() == model.SerializeToString()
 

@@ -281,9 +281,8 @@ def test_the_readmes_model_sizes_are_the_files():
     readme = (ROOT / "README.md").read_text()
     for name in ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx"):
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}`"))
-        assert (
-            row.split("|")[3].strip() == f"{(ROOT / 'export' / name).stat().st_size / 1e6:.2f} MB"
-        )
+        size = (ROOT / "export" / name).stat().st_size
+        assert row.split("|")[3].strip() == f"{size / 1e6:.2f} MB"
 
 
 @pytest.mark.mnist

@@ -94,10 +94,7 @@ def test_a_random_search_draws_within_its_ranges_and_the_same_every_time(tmp_pat
         ("[fields]\nrate = [1]", "no field 'rate'"),
         ("[fields]\nname = ['a']", "name cannot be swept"),
         ("[fields]\nlearning_rate = 1", "learning_rate needs a list"),
-        (
-            "[fields]\nlearning_rate = ['high']",
-            "must be a number above 0, not 'high'",
-        ),
+        ("[fields]\nlearning_rate = ['high']", "must be a number above 0, not 'high'"),
         ("[fields]\nlearning_rate = [nan]", "learning_rate must be a number above 0, not nan"),
         ("[fields]\nn_hidden = [1.5]", "n_hidden must be a whole number"),
         ("[fields]\nn_hidden = [true]", "n_hidden must be a whole number"),
@@ -216,17 +213,13 @@ def test_killed_and_begun_again_every_trial_ends_as_if_it_had_been_alone(tmp_pat
     """One of the three fails, which stops neither of the others."""
     out = tmp_path / "out"
     (tmp_path / "sweep.toml").write_text(SMALL + "learning_rate = [0.1, 1e30, 0.05]\n")
-    code = "import sys; from lenet_keras.cli import main; sys.exit(main())"
-    arguments = ["sweep", str(tmp_path / "sweep.toml"), "--out", str(out)]
-    names = [f"000{i},nkerns=3-4,n_hidden=7,learning_rate={rate}" for i, rate in enumerate(RATES)]
+    command = [sys.executable, "-m", "lenet_keras", "sweep", tmp_path / "sweep.toml", "--out", out]
+    rates = ("0.1", "1e_30", "0.05")
+    names = [f"000{i},nkerns=3-4,n_hidden=7,learning_rate={rate}" for i, rate in enumerate(rates)]
 
     def begin():
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, **pipes)
 
     killed = begin()
     while not list((out / "trials").glob("*/checkpoint.npz")):  # in the middle of one
@@ -263,9 +256,6 @@ def test_killed_and_begun_again_every_trial_ends_as_if_it_had_been_alone(tmp_pat
     (tmp_path / "sweep.toml").write_text(SMALL)
     with pytest.raises(SweepError, match="holds another sweep"):
         sweep.sweep(tmp_path / "sweep.toml", out)
-
-
-RATES = ("0.1", "1e_30", "0.05")
 
 
 def test_a_trial_whose_process_died_is_not_forgotten(tmp_path, monkeypatch):

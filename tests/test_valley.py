@@ -20,11 +20,7 @@ VALLEY = Valley(PLACES, np.array(COSTS.split(), float))
 RATES = np.geomspace(0.01, 10, 61)
 
 
-@given(
-    st.floats(0.1, 2),
-    st.floats(0.5, 3),
-    st.floats(0.05, 1.9) | st.floats(2.1, 4),
-)
+@given(st.floats(0.1, 2), st.floats(0.5, 3), st.floats(0.05, 1.9) | st.floats(2.1, 4))
 def test_on_a_parabola_descent_is_the_closed_form(curvature, lowest, rate_times_curvature):
     """Each step multiplies the distance from the lowest place by 1 - rate * curvature."""
     valley = Valley(PLACES, curvature / 2 * (PLACES - lowest) ** 2)
