@@ -37,8 +37,8 @@ def make(folder: Path, n: int) -> np.ndarray:
     """
     folder.mkdir()
     mnist = load_mnist("mnist")
-    images = np.concatenate([split.images for split in (mnist.train, mnist.valid, mnist.test)])
-    labels = np.concatenate([split.labels for split in (mnist.train, mnist.valid, mnist.test)])
+    splits = (mnist.train, mnist.valid, mnist.test)
+    images, labels = (np.concatenate(arrays) for arrays in zip(*splits))
     room = np.pad(images, ((0, 0), (3, 3), (3, 3)))
     windows = np.lib.stride_tricks.sliding_window_view(room, (28, 28), axis=(1, 2))
     rng = np.random.default_rng(0)

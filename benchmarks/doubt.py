@@ -16,50 +16,29 @@ from __future__ import annotations
 
 import string
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import onnxruntime
+from limits import printed
 from penned import percent, picture
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageFont
 from table import header, row
 
 from lenet_keras import load_mnist
 from lenet_keras.penned import LETTERS, frame, pair, scribble
 from lenet_keras.run import load_model
 from lenet_keras.ship.graphs import calibrated_digit_onnx
-from lenet_keras.ship.parity import session
+from lenet_keras.ship.parity import answers, session
 
 TWINS = set(string.ascii_letters) - set(LETTERS) - set("ckvwx")
+DEJAVU = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Italic")
+OTHERS = ("STIXGeneral", "STIXGeneralItalic", "cmr10", "cmtt10", "cmti10")
 FONTS = [  # those that come with matplotlib
-    Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
-    for name in (
-        "DejaVuSans",
-        "DejaVuSans-Bold",
-        "DejaVuSansMono",
-        "DejaVuSerif",
-        "DejaVuSerif-Italic",
-        "STIXGeneral",
-        "STIXGeneralItalic",
-        "cmr10",
-        "cmtt10",
-        "cmti10",
-    )
+    ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf"), 80)
+    for name in DEJAVU + OTHERS
 ]
-
-
-def printed(letters: Sequence[str]) -> np.ndarray:
-    """Each letter in every font, dark on white: uint8 [N, 120, 120]."""
-    pictures = []
-    for path in FONTS:
-        font = ImageFont.truetype(path, 80)
-        for letter in letters:
-            image = Image.new("L", (120, 120), 255)
-            ImageDraw.Draw(image).text((60, 60), letter, 0, font, anchor="mm")
-            pictures.append(np.asarray(image))
-    return np.stack(pictures)
 
 
 def refused(network: onnxruntime.InferenceSession, pictures: np.ndarray) -> int:
@@ -73,12 +52,12 @@ def main(folders: list[str]) -> None:
     written = np.stack([picture(lambda _, k=k: LETTERS[k], rng) for k in chosen * 10])
     kinds = {
         "two digits side by side": np.concatenate([digits[:1000], digits[1000:2000]], axis=2),
-        "printed letters": printed(sorted(set(string.ascii_letters) - TWINS)),
+        "printed letters": printed(sorted(set(string.ascii_letters) - TWINS), FONTS),
         "letters of our pen": written,
         "scribbles of our pen": np.stack([picture(scribble, rng) for _ in range(300)]),
         "frames": np.stack([picture(frame, rng) for _ in range(300)]),
         "two digits of our pen": np.stack([picture(pair, rng) for _ in range(300)]),
-        f"printed twins of digits, {' '.join(sorted(TWINS))}": printed(sorted(TWINS)),
+        f"printed twins of digits, {' '.join(sorted(TWINS))}": printed(sorted(TWINS), FONTS),
         "MNIST's test digits": digits,
     }
     made = [calibrated_digit_onnx(load_model(folder), mnist.valid) for folder in folders]
@@ -95,9 +74,8 @@ def main(folders: list[str]) -> None:
     names = ("error", "cost", "mean of how sure less how often right")
     table: dict[str, list[str]] = {name: [] for name in names}
     for network in networks:
-        parts = [digits[i : i + 500] for i in range(0, len(digits), 500)]
-        p = np.concatenate([network.run(["probabilities"], {"image": part})[0] for part in parts])
-        right = p.argmax(axis=1) == mnist.test.labels
+        p, labels = answers(network, digits)
+        right = labels == mnist.test.labels
         cost = -np.log(p[np.arange(len(p)), mnist.test.labels] + 1e-12).mean()
         values = (percent(int(np.sum(~right)), len(p)), f"{cost:.4f}")
         gap = f"{100 * (p.max(axis=1).mean() - right.mean()):+.2f} points"

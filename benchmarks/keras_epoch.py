@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import keras
 import numpy as np
@@ -45,10 +46,6 @@ def ours(train: Split, batch_size: int, epochs: int, precision: str = "float32")
     )
 
 
-def bfloat16(train: Split, batch_size: int, epochs: int) -> None:
-    ours(train, batch_size, epochs, "bfloat16")
-
-
 def plain(train: Split, batch_size: int, epochs: int) -> None:
     """Keras's ``fit`` on arrays."""
     model = keras.Sequential(
@@ -83,7 +80,7 @@ def plain(train: Split, batch_size: int, epochs: int) -> None:
 def main(digits: str, batch_size: str, n_epochs: str, way: str) -> None:
     with np.load(digits) as file:
         train = Split(file["images"], file["labels"])
-    train_by = {"ours": ours, "bfloat16": bfloat16, "plain": plain}[way]
+    train_by = {"ours": ours, "bfloat16": partial(ours, precision="bfloat16"), "plain": plain}[way]
     train_by(train, int(batch_size), 1 + int(n_epochs))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -9,7 +9,9 @@ paper with nothing written on it, it should find no ink (has_ink).
 
 from __future__ import annotations
 
+import itertools
 import string
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from pictures import PAPER
@@ -30,14 +32,14 @@ EMPTY = (
 )  # of PAPER
 
 
-def letters() -> list[np.ndarray]:
-    """A to Z and a to z in Pillow's own font, dark on white."""
-    font, pictures = ImageFont.load_default(80), []
-    for letter in string.ascii_letters:
+def printed(letters: Iterable[str], fonts: Sequence[ImageFont.FreeTypeFont]) -> np.ndarray:
+    """Each letter in every font, dark on white: uint8 [N, 120, 120]."""
+    pictures = []
+    for font, letter in itertools.product(fonts, letters):
         image = Image.new("L", (120, 120), 255)
         ImageDraw.Draw(image).text((60, 60), letter, 0, font, anchor="mm")
         pictures.append(np.asarray(image))
-    return pictures
+    return np.stack(pictures)
 
 
 def one_with_flag(share: float) -> np.ndarray:
@@ -67,7 +69,9 @@ def main() -> None:
     for name, pictures in {
         "single digits, for comparison": digits[:1000],
         "two digits side by side": pairs,
-        "printed letters, O, S and other twins of digits among them": letters(),
+        "printed letters, O, S and other twins of digits among them": printed(
+            string.ascii_letters, [ImageFont.load_default(80)]
+        ),
         "pixels of pure noise": noise,
     }.items():
         answers = classifier(pictures)

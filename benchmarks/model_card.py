@@ -2,14 +2,13 @@
 
     LENET_KERAS_DATA=... python benchmarks/model_card.py
 
-Errors, confusion, parity and digests are counted here and now. The tables that take minutes
+Errors, confusion and parity are counted here and now. The tables that take minutes
 are those that pictures.py, inference.py, limits.py and runtimes.py printed, kept under
 benchmarks/results/.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -151,14 +150,6 @@ def sizes() -> str:
     return "\n".join([header("file", "nodes", "bytes"), *rows, "", said])
 
 
-def digests() -> str:
-    """As sha256sum prints and checks them."""
-    contents = {name: (EXPORT / name).read_bytes() for name in FILES}
-    return "\n".join(
-        f"{hashlib.sha256(file).hexdigest()}  {name}" for name, file in contents.items()
-    )
-
-
 def main() -> None:
     mnist = load_mnist("mnist")
     filled = {
@@ -168,7 +159,7 @@ def main() -> None:
         **rounding(mnist.test),
         **largest_sums(),
         "sizes": sizes(),
-        "digests": digests(),
+        "digests": (EXPORT / "SHA256SUMS").read_text().strip(),
         **{
             name: (HERE / "results" / f"{name}.md").read_text(encoding="utf-8").strip()
             for name in ("pictures", "inference", "limits", "runtimes")

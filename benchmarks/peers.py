@@ -98,10 +98,7 @@ def theano(name: str, way: str, openmp: bool, **environment: str) -> Peer:
 OURS = Peer("ours", "keras_epoch.py", "ours", has("tensorflow"))
 # where a processor imitates bfloat16 its turn takes minutes, and shows what nobody would use
 BFLOAT16 = Peer(
-    "ours, bfloat16",
-    "keras_epoch.py",
-    "bfloat16",
-    has("tensorflow") and computes_in_bfloat16(),
+    "ours, bfloat16", "keras_epoch.py", "bfloat16", has("tensorflow") and computes_in_bfloat16()
 )
 PLAIN = Peer("plain Keras", "keras_epoch.py", "plain", has("tensorflow"))
 JAX = Peer("ours on JAX", "keras_epoch.py", "ours", has("jax"), {"KERAS_BACKEND": "jax"})

@@ -29,6 +29,7 @@ SOURCES = (
     "auto (the default: $LENET_KERAS_DATA, else MNIST cached or downloaded, else the embedded "
     "digits), mnist, digits, a folder of MNIST's four IDX files, an mnist.npz or an mnist.pkl.gz"
 )
+ADDRESS = "of a Ray cluster (default: this machine's cores)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,9 +161,7 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
         required=True,
         help="where everything goes; the same command again resumes what was interrupted",
     )
-    sweep.add_argument(
-        "--address", default="", help="of a Ray cluster (default: this machine's cores)"
-    )
+    sweep.add_argument("--address", default="", help=ADDRESS)
 
 
 def _add_classify(classify: argparse.ArgumentParser) -> None:
@@ -182,9 +181,7 @@ def _add_classify(classify: argparse.ArgumentParser) -> None:
         "cluster, into Parquet files in --out; the same command again does what is left",
     )
     classify.add_argument("--out", metavar="DIR", help="where the answers of --engine ray go")
-    classify.add_argument(
-        "--address", default="", help="of a Ray cluster (default: this machine's cores)"
-    )
+    classify.add_argument("--address", default="", help=ADDRESS)
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")

@@ -19,14 +19,7 @@ import keras
 
 from lenet_keras.errors import LenetKerasError
 
-__all__ = [
-    "DeviceError",
-    "alone",
-    "building_on",
-    "check_devices",
-    "fitting_on",
-    "native_precision",
-]
+__all__ = ["DeviceError", "alone", "building_on", "check_devices", "fitting_on", "native_precision"]
 
 
 class DeviceError(LenetKerasError):

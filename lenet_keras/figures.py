@@ -303,11 +303,6 @@ def parallel_coordinates(values: Mapping[str, Sequence], errors: Sequence[float]
     return figure
 
 
-def _activation_of(layer: keras.Layer) -> str:
-    name = layer.activation.__name__
-    return "" if name == "linear" else f"\n{name}"
-
-
 def network(model: keras.Model) -> Figure:
     """A network on one page, with the shape of what flows through it, read from the model itself.
 
@@ -318,13 +313,48 @@ def network(model: keras.Model) -> Figure:
     Returns:
         A figure: above each arrow what is done, below each drawing its shape.
     """
+    figure = Figure(figsize=(10.5, 3.2), layout="none")  # type: ignore[arg-type]
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 105), ylim=(-9, 23), aspect="equal")
+    axes.axis("off")
+    x, middle = 1.0, 9.5
+    for place, (name, shape, action, weights) in enumerate(_stages(model)):
+        if place:
+            arrow = {"arrowstyle": "->", "color": GREY}
+            axes.annotate("", (x + 7.2, middle), (x, middle), arrowprops=arrow)
+            axes.text(x + 3.4, middle + 0.8, action, ha="center", va="bottom", fontsize=7.5)
+            x += 7.7
+        if len(shape) == 1:
+            width, height, sheets = 1.4, 2.2 + 11 * shape[0] / 800, 1
+            colour, size = {"flatten": SKY, "hidden": YELLOW}.get(name, ORANGE), f"{shape[0]}"
+        else:
+            height, width = (0.36 * side for side in shape[:2])
+            maps = shape[2] if len(shape) == 3 else 1
+            sheets = min(math.ceil(math.sqrt(maps)), 8)  # a few stand for all
+            colour = "white" if maps == 1 else SKY
+            size = f"{shape[0]}×{shape[1]}" + (say("\n{} maps").format(maps) if maps > 1 else "")
+        for sheet in range(sheets):
+            corner = (x + 0.45 * sheet, middle - height / 2 + 0.45 * ((sheets - 1) / 2 - sheet))
+            axes.add_patch(Rectangle(corner, width, height, fc=colour, ec="black", lw=0.6))
+        wide = width + 0.45 * (sheets - 1)
+        learned = say("{:,}\nweights").format(weights) if weights else ""
+        at = x + wide / 2
+        axes.text(at, 20, name, ha="center", fontsize=9.5, fontweight="bold")
+        axes.text(at, 0.6, size, ha="center", va="top", fontsize=9)
+        axes.text(at, -4, learned, ha="center", va="top", fontsize=7.5, color=BLUE)
+        x += wide + 0.6
+    return figure
+
+
+def _stages(model: keras.Model) -> list[list]:
+    """What is drawn of a network: name, shape, what is done to get there, number of weights."""
     stages = [[say("images"), model.input.shape[1:], "", 0]]
     for layer in model.layers[1:]:
         kind, shape = type(layer).__name__, layer.output.shape[1:]
         if kind in ("Rescaling", "Reshape", "Dropout"):
             continue  # the same picture, in other numbers and brackets; and what only training has
         if kind == "Activation":
-            stages[-1][2] += f"\n{layer.activation.__name__}"
+            stages[-1][2] += _activation_of(layer)
             continue
         action = {
             "Conv2D": lambda layer: say("convolution\n{}×{}").format(*layer.kernel_size),
@@ -333,47 +363,12 @@ def network(model: keras.Model) -> Figure:
             "Dense": lambda layer: say("all to all") + _activation_of(layer),
         }[kind](layer)
         stages.append([layer.name, shape, action, layer.count_params()])
+    return stages
 
-    figure = Figure(figsize=(10.5, 3.2), layout="none")  # type: ignore[arg-type]
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, 105), ylim=(-9, 23), aspect="equal")
-    axes.axis("off")
-    x, middle = 1.0, 9.5
-    for place, (name, shape, action, weights) in enumerate(stages):
-        if place:
-            axes.annotate(
-                "", (x + 7.2, middle), (x, middle), arrowprops={"arrowstyle": "->", "color": GREY}
-            )
-            axes.text(x + 3.4, middle + 0.8, action, ha="center", va="bottom", fontsize=7.5)
-            x += 7.7
-        if len(shape) == 1:
-            width, height = 1.4, 2.2 + 11 * shape[0] / 800
-            colour = {"flatten": SKY, "hidden": YELLOW}.get(name, ORANGE)
-            axes.add_patch(
-                Rectangle((x, middle - height / 2), width, height, fc=colour, ec="black", lw=0.6)
-            )
-            size, wide = f"{shape[0]}", width
-        else:
-            height, width = (0.36 * side for side in shape[:2])
-            maps = shape[2] if len(shape) == 3 else 1
-            sheets = min(math.ceil(math.sqrt(maps)), 8)  # a few stand for all
-            wide = width + 0.45 * (sheets - 1)
-            for sheet in range(sheets):
-                left = x + 0.45 * sheet
-                bottom = middle - height / 2 + 0.45 * ((sheets - 1) / 2 - sheet)
-                colour = "white" if maps == 1 else SKY
-                axes.add_patch(
-                    Rectangle((left, bottom), width, height, fc=colour, ec="black", lw=0.6)
-                )
-            size = f"{shape[0]}×{shape[1]}" + (say("\n{} maps").format(maps) if maps > 1 else "")
-        learned = say("{:,}\nweights").format(weights) if weights else ""
-        axes.text(x + wide / 2, 20, name, ha="center", fontsize=9.5, fontweight="bold")
-        axes.text(x + wide / 2, 0.6, size, ha="center", va="top", fontsize=9)
-        axes.text(
-            x + wide / 2, -4, learned.strip(), ha="center", va="top", fontsize=7.5, color=BLUE
-        )
-        x += wide + 0.6
-    return figure
+
+def _activation_of(layer: keras.Layer) -> str:
+    name = layer.activation.__name__
+    return "" if name == "linear" else f"\n{name}"
 
 
 def confusion_matrix(counts: np.ndarray) -> Figure:
@@ -419,12 +414,10 @@ def misclassified(images: np.ndarray, labels: np.ndarray, probabilities: np.ndar
     Returns:
         A figure with one small picture for each.
     """
-    figure, places = _grid(len(images), [str(label) for label in labels])
+    figure = digits(images, [str(label) for label in labels])
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height * 1.4)
-    for axes, image, label, shares in zip(places, images, labels, probabilities):
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-        _frame(axes)
+    for axes, label, shares in zip(figure.axes, labels, probabilities):
         for line, guess in enumerate(np.argsort(-shares)[:2]):
             right = guess == label
             axes.text(

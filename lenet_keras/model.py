@@ -68,7 +68,6 @@ def draw_weights(
 
     Returns:
         conv1, conv2, hidden and logits, by name.
-
     """
     rng = np.random.RandomState(seed)
 

@@ -195,18 +195,7 @@ def nine(rng: Rng) -> list[Stroke]:
     return [joined(loop, tail)]
 
 
-DIGITS: list[Form] = [
-    zero,
-    one,
-    two,
-    three,
-    four,
-    five,
-    six,
-    seven,
-    eight,
-    nine,
-]
+DIGITS: list[Form] = [zero, one, two, three, four, five, six, seven, eight, nine]
 
 # How often each is drawn, of 20: a 1 with a flag is what MNIST's people never wrote.
 OFTEN = (0, 1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 5, 6, 6, 6, 7, 7, 7, 8, 9)
@@ -236,10 +225,7 @@ LETTERS: dict[str, list[Stroke]] = {
     "a": [arc(0.4, 0.5, 0.4, 0.5, -30, -350), line((0.8, 0), (0.8, 0.8), (0.95, 1))],
     "d": [arc(0.4, 0.7, 0.4, 0.3, 0, -360), line((0.8, 0), (0.8, 1))],
     "e": [joined(line((0.1, 0.5), (0.9, 0.5)), arc(0.5, 0.5, 0.45, 0.5, 0, -310))],
-    "f": [
-        joined(arc(0.55, 0.2, 0.25, 0.2, 0, -180), line((0.3, 1))),
-        line((0, 0.45), (0.6, 0.45)),
-    ],
+    "f": [joined(arc(0.55, 0.2, 0.25, 0.2, 0, -180), line((0.3, 1))), line((0, 0.45), (0.6, 0.45))],
     "h": [line((0, 0), (0, 1)), joined(arc(0.3, 0.75, 0.3, 0.3, 180, 360), line((0.6, 1)))],
     "m": [
         line((0, 0), (0, 0.8)),

@@ -12,7 +12,6 @@ over in English, marked, and the tests fail until it is written.
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import subprocess
@@ -102,7 +101,7 @@ def run(path: Path) -> None:
 
 def carried(path: Path) -> tuple[nbformat.NotebookNode, list[str]]:
     """The Chinese notebook as it should be, not yet executed, and the ids of missing prose."""
-    notebook = copy.deepcopy(read(path))
+    notebook = read(path)
     target = HERE / "zh" / path.name
     theirs = read(target).cells if target.exists() else []
     prose = {cell.id: cell.source for cell in theirs if cell.cell_type == "markdown"}

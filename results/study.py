@@ -155,7 +155,7 @@ def main(study: str) -> None:
     if study == "fast":
         threads, at_once = {}, 1
 
-    def train(name: str) -> None:
+    def in_a_process(name: str) -> None:
         if (HERE / study / name / "run.json").exists():
             return
         command = [sys.executable, __file__, study, name]
@@ -163,7 +163,7 @@ def main(study: str) -> None:
         print(name, results(study)[name]["result"], flush=True)
 
     with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(train, runs_of(study)))
+        list(pool.map(in_a_process, runs_of(study)))
     keep_the_best_model(study)
     (HERE / study / "README.md").write_text(table(study))
 

@@ -2,16 +2,11 @@
 
 import base64
 import contextlib
-import functools
-import hashlib
-import http.server
-import os
 import re
 import shutil
 import struct
 import subprocess
 import sys
-import threading
 import zlib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,14 +15,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from PIL import Image, ImageDraw
+from pen import CONTRAST, answer_is, draw, draw_by_finger, drawn, ink, it_says, on_the_pad, trace
+from PIL import Image
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
+from web import EXPORT, installed, npm, served, shot
 
 from lenet_keras import DrawingPad
 
 ROOT = Path(__file__).parent.parent
-EXPORT = ROOT / "export"
 N = 1_000
 
 
@@ -58,26 +54,6 @@ def pictures(test_digits, tmp_path_factory):
     for i, digit in enumerate(test_digits):
         Image.fromarray(digit).save(folder / f"{i:04}.png")
     return folder
-
-
-def npm(folder: Path, *command: str) -> None:
-    if not shutil.which("npm"):
-        pytest.skip("needs Node and npm")
-    done = subprocess.run(
-        ["npm", *command, "--no-audit", "--no-fund"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode and re.search("ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT", done.stderr):
-        pytest.skip("needs the npm registry")
-    assert done.returncode == 0, done.stderr
-
-
-@functools.cache
-def installed(app: str) -> None:
-    npm(EXPORT / app, "ci")
 
 
 def command_of(app: str) -> list[str]:
@@ -244,55 +220,6 @@ def test_lock_files_name_no_host(app):
 
 # --- the page ---
 
-# How a person draws them: strokes of points from 0 to 1.
-STROKES = {
-    0: [[(0.5, 0.15), (0.32, 0.25), (0.27, 0.5), (0.33, 0.76), (0.5, 0.86), (0.67, 0.76),
-         (0.73, 0.5), (0.68, 0.25), (0.5, 0.15)]],
-    1: [[(0.44, 0.24), (0.52, 0.15), (0.52, 0.85)]],  # a long flag makes it a 7: limits.py
-    2: [[(0.3, 0.32), (0.38, 0.18), (0.55, 0.15), (0.68, 0.27), (0.64, 0.44), (0.45, 0.65),
-         (0.28, 0.84), (0.5, 0.83), (0.74, 0.84)]],
-    3: [[(0.3, 0.22), (0.48, 0.14), (0.66, 0.22), (0.66, 0.38), (0.47, 0.48), (0.66, 0.57),
-         (0.7, 0.72), (0.52, 0.86), (0.3, 0.8)]],
-    4: [[(0.42, 0.15), (0.28, 0.55), (0.72, 0.55)], [(0.62, 0.3), (0.6, 0.88)]],
-    5: [[(0.68, 0.16), (0.36, 0.16), (0.33, 0.46), (0.52, 0.42), (0.68, 0.54), (0.67, 0.73),
-         (0.5, 0.86), (0.3, 0.8)]],
-    6: [[(0.62, 0.14), (0.42, 0.32), (0.31, 0.58), (0.36, 0.8), (0.54, 0.86), (0.68, 0.73),
-         (0.63, 0.56), (0.46, 0.53), (0.33, 0.66)]],
-    7: [[(0.27, 0.18), (0.72, 0.17), (0.57, 0.48), (0.45, 0.86)]],
-    8: [[(0.64, 0.24), (0.5, 0.14), (0.35, 0.24), (0.4, 0.4), (0.6, 0.56), (0.66, 0.74),
-         (0.5, 0.87), (0.34, 0.74), (0.42, 0.55), (0.6, 0.4), (0.64, 0.24)]],
-    9: [[(0.66, 0.3), (0.52, 0.16), (0.36, 0.26), (0.38, 0.45), (0.54, 0.48), (0.66, 0.32),
-         (0.66, 0.55), (0.58, 0.86)]],
-    "A": [[(0.22, 0.87), (0.5, 0.13), (0.78, 0.87)], [(0.32, 0.62), (0.68, 0.62)]],
-}  # fmt: skip
-
-
-def drawn(what, side=280, pen=22):
-    """The same without a browser, corners sharp: uint8 [side, side], dark on white."""
-    image = Image.new("L", (side, side), 255)
-    for stroke in STROKES[what]:
-        ImageDraw.Draw(image).line([(side * x, side * y) for x, y in stroke], 0, pen, "curve")
-    return np.asarray(image)
-
-
-@contextlib.contextmanager
-def served(folder: Path, sent: list[tuple[str, int]] | None = None):
-    """Serve the folder; its address. `sent` hears of each answer: the path, the status."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_request(self, code="-", size="-"):
-            if sent is not None:
-                sent.append((self.path, int(code)))
-
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
 
 @pytest.fixture(scope="module")
 def dist():
@@ -321,79 +248,6 @@ def opened(browser, url, complete=True, **options):
         yield page
         assert hosts - {""} == {urlsplit(url).netloc}
         assert errors == []
-
-
-def curve(stroke):
-    """The stroke as a hand would draw it: a Catmull-Rom curve through its points."""
-    a, b, c, d = (
-        np.array([stroke[0], *stroke, stroke[-1]])[i : len(stroke) - 1 + i, None] for i in range(4)
-    )
-    t = np.linspace(0, 1, 6)[:, None]
-    points = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * (b - c) + d - a) * t**3
-    return points.reshape(-1, 2) / 2
-
-
-def on_the_pad(page, points):
-    box = page.locator(".pad").bounding_box()
-    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-
-
-def draw(page, digit):
-    for stroke in STROKES[digit]:
-        points = on_the_pad(page, curve(stroke))
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
-
-
-def ink(canvas):
-    """A hash of what is on the canvas at this moment, where the answer to it comes later."""
-    return hashlib.sha256(canvas.evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
-
-
-def answer_is(page, digit):
-    expect(page.locator(".digit")).to_have_text(str(digit))
-
-
-# in one look, for the answer may still change: what is said, the best bar's texts, every bar's
-SAID = """pad => [".answer", ".bars li.best span", ".bars li span:last-child"].map((selector) =>
-  [...pad.querySelectorAll(selector)].map((each) => each.textContent))"""
-
-
-def it_says(pad, digit):
-    """The sentence and the bars agree, and nothing is as sure as 100.0 %."""
-    (said,), best, bars = pad.evaluate(SAID)
-    said = re.fullmatch(r"It reads (\d), (over )?(\d+\.\d)\s% sure\.", said)
-    assert int(said[1]) == digit
-    sure = f"{'>' if said[2] else ''}{said[3]}\N{NO-BREAK SPACE}%"
-    assert best == [str(digit), sure]
-    numbers = [float(bar.split("\N{NO-BREAK SPACE}")[0].strip(">")) for bar in bars]
-    assert sum(numbers) == pytest.approx(100, abs=0.6) and max(numbers) < 100
-
-
-# WCAG's contrast of an element's edge with what is around it and in it, colours laid over colours
-CONTRAST = """element => {
-  const context = new OffscreenCanvas(1, 1).getContext("2d");
-  const luminance = (...colours) => {
-    for (context.fillStyle of colours) context.fillRect(0, 0, 1, 1);
-    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((byte) => {
-      const value = byte / 255;
-      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
-  };
-  const around = [];
-  for (let each = element.parentElement; each; each = each.parentElement) {
-    around.unshift(getComputedStyle(each).backgroundColor);
-  }
-  const { backgroundColor, borderTopColor, borderTopStyle } = getComputedStyle(element);
-  if (borderTopStyle !== "solid") return 1;
-  const edge = luminance(...around, backgroundColor, borderTopColor);
-  return Math.min(...[luminance(...around), luminance(...around, backgroundColor)].map(
-    (other) => Math.max(edge, other) / Math.min(edge, other)));
-}"""
 
 
 def recognize(page, digits, what):
@@ -429,13 +283,6 @@ def pad(page):
     page.locator(".clear").click()
     answer_is(page, "")
     return page
-
-
-def shot(page, name):
-    """A screenshot for docs/, where LENET_KERAS_SCREENSHOTS names a folder."""
-    if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
-        page.wait_for_timeout(300)  # the bars glide
-        page.screenshot(path=Path(folder, name), full_page=True)
 
 
 @pytest.mark.parametrize("digit", range(10))
@@ -570,17 +417,6 @@ def test_the_edge_of_the_pad_can_be_seen(page, scheme):
     page.emulate_media(color_scheme="light")
 
 
-def scaled(page, digit, scale, left, top):
-    """Draw a digit smaller, from that place of the pad."""
-    for stroke in STROKES[digit]:
-        points = on_the_pad(page, curve(stroke) * scale + (left, top))
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
-
-
 INKED = """() => {
   const { width, height, data } = document.querySelector("digit-reader").picture();
   const at = [...Array(width * height).keys()].filter((i) => data[4 * i] < 128);
@@ -591,7 +427,7 @@ INKED = """() => {
 
 @pytest.mark.parametrize("digit", range(10))
 def test_a_digit_a_fifth_as_large_is_read_as_well(pad, digit):
-    scaled(pad, digit, 0.2, 0.7, 0.1)
+    draw(pad, digit, 0.2, (0.7, 0.1))
     answer_is(pad, digit)
     width, height, left, right, top, bottom = pad.evaluate(INKED)
     assert (width, height) == (280, 280)
@@ -601,16 +437,16 @@ def test_a_digit_a_fifth_as_large_is_read_as_well(pad, digit):
 
 
 def test_a_dot_stays_a_dot(pad):
-    pad.mouse.click(*on_the_pad(pad, [(0.2, 0.9)])[0])
+    trace(pad, [(0.2, 0.9)])
     expect(pad.locator(".digit")).not_to_be_empty()
     _, _, left, right, top, bottom = pad.evaluate(INKED)
     assert (right - left + 1, bottom - top + 1) == pytest.approx((22.4, 22.4), abs=2)
 
 
 def test_several_digits_are_read_one_by_one(pad, tmp_path):
-    scaled(pad, 1, 0.5, 0.0, 0.2)
+    draw(pad, 1, 0.5, (0.0, 0.2))
     answer_is(pad, 1)
-    scaled(pad, 0, 0.5, 0.4, 0.2)
+    draw(pad, 0, 0.5, (0.4, 0.2))
     answer_is(pad, "?")
     assert re.search(r"one by one it reads 1, 0;", pad.locator(".answer").text_content(), re.I)
     reader = pad.locator("digit-reader")
@@ -622,8 +458,8 @@ def test_several_digits_are_read_one_by_one(pad, tmp_path):
     answer_is(pad, 4)
     for what, said in ((5, r"one by one it reads \?, 5;"), ("A", "not like any digit")):
         pad.locator(".clear").click()
-        scaled(pad, "A", 0.5, 0.0, 0.2)
-        scaled(pad, what, 0.5, 0.5, 0.2)
+        draw(pad, "A", 0.5, (0.0, 0.2))
+        draw(pad, what, 0.5, (0.5, 0.2))
         expect(pad.locator(".answer")).to_have_text(re.compile(said, re.I))
         answer_is(pad, "?")
 
@@ -647,10 +483,7 @@ def test_the_digits_of_a_photo_and_a_box_around_one(pad, tmp_path, test_digits, 
 
     # the photo is three times as wide as high, in the middle of the pad; a box around the second
     corners = [(0.35, 0.35), (0.65, 0.65)]
-    down, up = on_the_pad(pad, corners)
-    pad.mouse.move(*down)
-    pad.mouse.down()
-    pad.mouse.move(*up)
+    trace(pad, corners, lift=False)
     photo = ink(pad.locator(".pad"))  # with the box on it
     shot(pad, "web-photo.png")
     pad.mouse.up()
@@ -659,7 +492,7 @@ def test_the_digits_of_a_photo_and_a_box_around_one(pad, tmp_path, test_digits, 
     pad.keyboard.press("Control+z")
     answer_is(pad, "?")
 
-    pad.mouse.click(*down)  # no box: nothing happens
+    trace(pad, corners[:1])  # no box: nothing happens
     answer_is(pad, "?")
     pad.locator("nav button").last.focus()
     pad.keyboard.press("Tab")  # and the same without a mouse, from the middle of the pad
@@ -688,11 +521,7 @@ def test_a_digit_with_a_bar_beside_it_is_read_when_it_is_cut_out(pad, tmp_path):
     Image.fromarray(paper).save(tmp_path / "bar.png")
     pad.locator("input").set_input_files(tmp_path / "bar.png")
     expect(pad.locator(".digit")).to_have_text(re.compile("[^1]"))
-    a, b = on_the_pad(pad, [(0.1, 0.1), (0.4, 0.45)])
-    pad.mouse.move(*a)
-    pad.mouse.down()
-    pad.mouse.move(*b)
-    pad.mouse.up()
+    trace(pad, [(0.1, 0.1), (0.4, 0.45)])
     answer_is(pad, 1)
 
 
@@ -740,19 +569,14 @@ def test_the_reader_is_an_element_for_any_page(browser, dist, tmp_path):
         assert "数字" in chinese.locator(".answer").text_content()
         assert english.locator(".answer").text_content() == "Draw a digit"
         english.locator(".pad").scroll_into_view_if_needed()
-        box = english.locator(".pad").bounding_box()
-        x = box["x"] + box["width"] / 2
-        page.mouse.move(x, box["y"] + 0.2 * box["height"])
-        page.mouse.down()
-        page.mouse.move(x, box["y"] + 0.8 * box["height"], steps=5)
-        page.mouse.up()
-        expect(english.locator(".digit")).to_have_text("1")
+        draw(english, 1)
+        answer_is(english, 1)
         assert page.evaluate("[readers[0].answer, readers[1].answer.label]") == [None, 1]
         assert page.evaluate("heard.at(-1)") == ["en", 1]
         page.evaluate("readers[1].lang = 'zh'")
         assert english.locator(".answer").text_content().startswith("这是 1")
         page.evaluate("readers[1].clear()")
-        expect(english.locator(".digit")).to_have_text("")
+        answer_is(english, "")
 
 
 def test_the_download_shows_how_far_it_is(browser, dist):
@@ -902,17 +726,14 @@ def test_the_notebooks_pad_is_the_same(dist):
 
 
 def test_a_drawing_may_be_undone_while_it_is_drawn(pad):
-    a, b, c = on_the_pad(pad, [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)])
     for key in ("u", "c", "Escape"):
-        pad.mouse.move(*a)
-        pad.mouse.down()
-        pad.mouse.move(*b)
+        trace(pad, [(0.5, 0.2), (0.5, 0.5)], lift=False)
         answer_is(pad, 1)
         pad.keyboard.press(key)
-        pad.mouse.move(*c)
+        pad.mouse.move(*on_the_pad(pad, [(0.5, 0.8)])[0])
         pad.mouse.up()
         answer_is(pad, "")
-    pad.mouse.click(*b)
+    trace(pad, [(0.5, 0.5)])
     expect(pad.locator(".digit")).not_to_be_empty()  # a dot is ink
 
 
@@ -938,7 +759,7 @@ def test_the_focus_ring_is_for_the_keyboard(browser, dist):
         page.keyboard.press("ArrowUp")
         expect(cursor).to_be_visible()
         expect(canvas).to_have_css("outline-style", "solid")
-        page.mouse.click(*on_the_pad(page, [(0.5, 0.5)])[0])
+        trace(page, [(0.5, 0.5)])
         expect(cursor).to_be_hidden()
         expect(canvas).to_have_css("outline-style", "none")
 
@@ -1018,20 +839,7 @@ def test_phone_finger_and_dark(browser, dist):
     with served(dist) as url, opened(browser, url, **options) as page:
         assert page.locator("html").get_attribute("lang") == "zh-Hans"
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        touchscreen = page.context.new_cdp_session(page)
-
-        def touch(kind, *points):
-            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-            params = {"type": kind, "touchPoints": points}
-            touchscreen.send("Input.dispatchTouchEvent", params)
-
-        finger = on_the_pad(page, curve(STROKES[7][0]))
-        palm = on_the_pad(page, [(0.9, 0.9)])[0]
-        touch("touchStart", finger[0])
-        touch("touchStart", finger[0], palm)
-        for i, point in enumerate(finger):
-            touch("touchMove", point, (palm[0], palm[1] - 4 * i))  # which draws nothing
-        touch("touchEnd")
+        draw_by_finger(page, 7)
         answer_is(page, 7)
         assert page.evaluate("scrollY") == 0  # drawing did not scroll
         bars = page.locator(".bars").bounding_box()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pen import drawn
 from PIL import Image
-from test_apps import drawn
 
 from lenet_keras import Classifier
 from lenet_keras.cli import main

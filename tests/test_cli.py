@@ -12,8 +12,8 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+from pen import drawn
 from PIL import Image
-from test_apps import drawn
 
 from lenet_keras.cli import main
 

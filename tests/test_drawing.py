@@ -18,9 +18,10 @@ import numpy as np
 import psutil
 import pytest
 import traitlets
+from pen import CONTRAST, answer_is, draw, draw_by_finger, drawn, ink, it_says, on_the_pad, trace
 from PIL import Image
 from playwright.sync_api import expect
-from test_apps import CONTRAST, STROKES, curve, drawn, ink, it_says, served
+from web import served, shot
 
 from lenet_keras import Classifier, DrawingPad
 
@@ -92,7 +93,6 @@ def test_another_classifier_and_no_keras():
 
 
 def test_where_nothing_runs_the_lesson_shows_a_sentence_or_a_picture():
-    assert repr(DrawingPad()) == "DrawingPad: run this cell in JupyterLab, and draw"
     assert repr(DrawingPad()) in (ROOT / "notebooks" / LESSON).read_text()
 
 
@@ -207,7 +207,7 @@ def lesson(browser, lab, **options):
         pad = page.locator(".lenet-pad").first
         running = page.locator(".jp-InputPrompt", has_text="[*]").or_(pad).first
         for _ in range(10):  # a kernel that has only just connected may miss the first call
-            expect(idle).to_be_attached(timeout=SLOW)
+            expect(idle).to_be_attached()
             page.get_by_role("menuitem", name="Run", exact=True).click()
             page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
             with contextlib.suppress(AssertionError):
@@ -215,10 +215,10 @@ def lesson(browser, lab, **options):
                 break
         # the last cell has run, and the pad shows the digit that the lesson has drawn
         last = page.locator(".jp-OutputArea-output", has_text="a blank page: None")
-        expect(last).to_be_attached(timeout=SLOW)
-        expect(idle).to_be_attached(timeout=SLOW)
+        expect(last).to_be_attached()
+        expect(idle).to_be_attached()
         pad.scroll_into_view_if_needed()
-        reads(pad, 5)
+        answer_is(pad, 5)
         yield page, pad
         assert errors == []
 
@@ -256,11 +256,7 @@ def test_what_is_drawn_in_one_view_of_a_pad_is_shown_in_the_other(browser, tmp_p
             return tuple(ink(view.locator(".pad")) for view in (first, second))
 
         def line(x):
-            top, bottom = places(first, [(x, 0.2), (x, 0.8)])
-            page.mouse.move(*top)
-            page.mouse.down()
-            page.mouse.move(*bottom)
-            page.mouse.up()
+            trace(first, [(x, 0.2), (x, 0.8)])
             return shown()
 
         looks = [shown(), line(0.2), line(0.6)]
@@ -273,34 +269,6 @@ def test_what_is_drawn_in_one_view_of_a_pad_is_shown_in_the_other(browser, tmp_p
         assert shown()[1] == looks[1][1]
 
 
-def reads(pad, digit):
-    expect(pad.locator(".digit")).to_have_text(str(digit), timeout=SLOW)
-
-
-def places(pad, points):
-    box = pad.locator(".pad").bounding_box()
-    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-
-
-def draw(page, pad, digit):
-    for stroke in STROKES[digit]:
-        points = places(pad, curve(stroke))
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
-
-
-def box(page, pad, *corners):
-    """Draw a box, as on a photo."""
-    down, up = places(pad, corners)
-    page.mouse.move(*down)
-    page.mouse.down()
-    page.mouse.move(*up)
-    page.mouse.up()
-
-
 @pytest.fixture(scope="module")
 def opened(browser, lab):
     with lesson(browser, lab) as opened:
@@ -311,7 +279,7 @@ def opened(browser, lab):
 def clean(opened):
     _, pad = opened
     pad.locator(".clear").click()
-    reads(pad, "")
+    answer_is(pad, "")
     expect(pad.locator(".answer")).to_have_text("Draw a digit")
     return opened
 
@@ -319,46 +287,39 @@ def clean(opened):
 def test_draw_with_the_mouse_and_read_the_answer(clean):
     page, pad = clean
     for digit in (3, 0, 7, 4):
-        draw(page, pad, digit)
-        reads(pad, digit)
+        draw(pad, digit)
+        answer_is(pad, digit)
         expect(pad.locator(".answer")).to_have_attribute("aria-busy", "false")
         it_says(pad, digit)
         greys = pad.locator(".saw").evaluate(
             "c => new Set(c.getContext('2d').getImageData(0, 0, 28, 28).data).size"
         )
         assert greys > 20  # what the network saw
-        if digit == 3 and (folder := os.environ.get("LENET_KERAS_SCREENSHOTS")):
-            page.wait_for_timeout(500)  # the bars glide
-            page.screenshot(path=Path(folder, "lesson-10.png"))
+        if digit == 3:
+            shot(page, "lesson-10.png")
         pad.locator(".clear").click()
-        reads(pad, "")
+        answer_is(pad, "")
 
 
 def test_what_is_not_like_any_digit_is_no_confident_one(clean):
     page, pad = clean
-    draw(page, pad, "A")
-    reads(pad, "?")
+    draw(pad, "A")
+    answer_is(pad, "?")
     said = pad.locator(".answer[aria-live=polite]")
     expect(said).to_have_attribute("aria-busy", "false")
     expect(said).to_contain_text(re.compile(r"Not like any digit\. .* \d, \d+\.\d\s% sure\."))
     assert pad.locator(".bars li.best").count() == 0
-    if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
-        page.wait_for_timeout(500)
-        page.screenshot(path=Path(folder, "lesson-10-letter.png"))
+    shot(page, "lesson-10-letter.png")
     pad.locator(".clear").click()
-    draw(page, pad, 6)
-    reads(pad, 6)
+    draw(pad, 6)
+    answer_is(pad, 6)
     it_says(pad, 6)
 
 
 def test_it_answers_before_the_pen_is_up(clean):
     page, pad = clean
-    points = places(pad, curve(STROKES[1][0]))
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point)
-    reads(pad, 1)
+    trace(pad, [(0.5, 0.2), (0.5, 0.8)], lift=False)
+    answer_is(pad, 1)
     assert pad.locator(".answer").get_attribute("aria-busy") == "true"
     page.mouse.up()
     expect(pad.locator(".answer")).to_have_attribute("aria-busy", "false")
@@ -368,51 +329,51 @@ def test_undo_takes_back_a_stroke_and_clear_all(clean):
     page, pad = clean
     cells = page.locator(".jp-Cell").count()
     for way in (lambda: pad.locator(".undo").click(), lambda: page.keyboard.press("Control+z")):
-        draw(page, pad, 7)
-        reads(pad, 7)
+        draw(pad, 7)
+        answer_is(pad, 7)
         for _ in range(2):  # scribble over it
-            draw(page, pad, 8)
+            draw(pad, 8)
         way()
         way()
-        reads(pad, 7)
+        answer_is(pad, 7)
         way()
-        reads(pad, "")
+        answer_is(pad, "")
     for key in ("Escape", "Delete", "Backspace", "c"):
-        draw(page, pad, 3)
-        reads(pad, 3)
+        draw(pad, 3)
+        answer_is(pad, 3)
         page.keyboard.press(key)
-        reads(pad, "")
+        answer_is(pad, "")
     assert page.locator(".jp-Cell").count() == cells  # JupyterLab did not take the keys as its own
 
 
 def test_undo_brings_back_what_clear_or_a_photo_took(clean, tmp_path):
     page, pad = clean
     Image.fromarray(one(200)).save(tmp_path / "photo.png")
-    draw(page, pad, 4)
-    reads(pad, 4)
+    draw(pad, 4)
+    answer_is(pad, 4)
     canvas = pad.locator(".pad")
     four = ink(canvas)
     clears = (lambda: pad.locator(".clear").click(), lambda: page.keyboard.press("Escape"))
     undoes = (lambda: pad.locator(".undo").click(), lambda: page.keyboard.press("Control+z"))
     for clear, undo in zip(clears, undoes):
         clear()
-        reads(pad, "")
+        answer_is(pad, "")
         undo()
         assert ink(canvas) == four
-        reads(pad, 4)
+        answer_is(pad, 4)
         pad.locator("input").set_input_files(tmp_path / "photo.png")
-        reads(pad, 1)
+        answer_is(pad, 1)
         undo()
         assert ink(canvas) == four
-        reads(pad, 4)
+        answer_is(pad, 4)
     pad.locator("input").set_input_files(tmp_path / "photo.png")
-    reads(pad, 1)
+    answer_is(pad, 1)
     photo = ink(canvas)
-    box(page, pad, (0.3, 0.1), (0.7, 0.9))
-    reads(pad, 1)
+    trace(pad, [(0.3, 0.1), (0.7, 0.9)])
+    answer_is(pad, 1)
     assert ink(canvas) != photo
     page.keyboard.press("Control+z")
-    reads(pad, 1)
+    answer_is(pad, 1)
     assert ink(canvas) == photo  # all of the photo, that the box took away
 
 
@@ -425,8 +386,8 @@ def test_jupyterlab_does_not_take_the_pads_keys_as_its_own(clean):
     cells = page.locator(".jp-Notebook .jp-Cell")
     own = page.locator(".jp-CodeCell", has=page.locator(".lenet-pad"))
     before, place = cells.count(), own.evaluate(PLACE)
-    draw(page, pad, 4)
-    reads(pad, 4)
+    draw(pad, 4)
+    answer_is(pad, 4)
     for part in (None, ".pad", ".undo", ".clear", "input"):  # None: where drawing leaves the focus
         if part:
             pad.locator(part).focus()
@@ -434,7 +395,7 @@ def test_jupyterlab_does_not_take_the_pads_keys_as_its_own(clean):
         page.wait_for_timeout(500)  # for JupyterLab to do what it should not
         assert cells.count() == before, part
         assert own.count() == 1 and own.evaluate(PLACE) == place, part
-        reads(pad, 4)
+        answer_is(pad, 4)
 
 
 def saved(lab):
@@ -448,8 +409,8 @@ def saved(lab):
 def test_jupyterlabs_shortcuts_work_from_the_pad(clean, lab):
     """Ctrl+S saves, Ctrl+Enter runs the cell; and what is saved holds a picture of the pad."""
     page, pad = clean
-    draw(page, pad, 4)
-    reads(pad, 4)
+    draw(pad, 4)
+    answer_is(pad, 4)
     before = saved(lab)["last_modified"]
     deadline = time.monotonic() + 120
     while saved(lab)["last_modified"] == before and time.monotonic() < deadline:
@@ -459,9 +420,9 @@ def test_jupyterlabs_shortcuts_work_from_the_pad(clean, lab):
     (cell,) = (cell for cell in saved(lab)["content"]["cells"] if cell["id"] == "draw-code")
     png = "".join(cell["outputs"][0]["data"]["image/png"])
     assert Image.open(io.BytesIO(base64.b64decode(png))).size == (600, 300)
-    reads(pad, 4)
+    answer_is(pad, 4)
     page.keyboard.press("Control+Enter")  # a new pad
-    reads(pad, "")
+    answer_is(pad, "")
 
 
 def test_running_the_cell_brings_all_of_the_pad_into_view(clean):
@@ -508,12 +469,12 @@ def test_draw_with_the_keyboard(clean):
         go("ArrowDown", 2)
         go("ArrowLeft", 1)
     page.keyboard.press(" ")  # up
-    reads(pad, 7)
+    answer_is(pad, 7)
     assert pad.locator(".answer").get_attribute("aria-busy") == "false"
     go("ArrowLeft", 3)  # draws nothing
-    reads(pad, 7)
+    answer_is(pad, 7)
     page.keyboard.press("Escape")
-    reads(pad, "")
+    answer_is(pad, "")
     expect(canvas).to_be_focused()  # and the next digit can be drawn
     assert active == page.locator(".jp-Cell.jp-mod-active").evaluate(
         "c => c.textContent.slice(0, 40)"
@@ -521,64 +482,50 @@ def test_draw_with_the_keyboard(clean):
 
 
 def test_a_photo_or_a_sentence(clean, tmp_path):
-    page, pad = clean
+    _, pad = clean
     Image.fromarray(np.pad(one(200), ((0, 90), (40, 0)), constant_values=255)).save(
         tmp_path / "photo.png"
     )
     (tmp_path / "notes.txt").write_text("no picture")
     pad.locator("input").set_input_files(tmp_path / "photo.png")
-    reads(pad, 1)
+    answer_is(pad, 1)
     pad.locator("input").set_input_files(tmp_path / "notes.txt")
     sentence = "notes.txt is not a picture that this browser can open."
     expect(pad.locator(".answer")).to_have_text(sentence)
-    reads(pad, 1)  # what was there stays
+    answer_is(pad, 1)  # what was there stays
     Image.new("L", (60, 40), 200).save(tmp_path / "photo.png")
     pad.locator("input").set_input_files(tmp_path / "photo.png")
-    reads(pad, "")
+    answer_is(pad, "")
     expect(pad.locator(".answer")).to_contain_text("cannot tell the ink from the paper")
     Image.fromarray(np.concatenate([one(200), one(200)], axis=1)).save(tmp_path / "photo.png")
     pad.locator("input").set_input_files(tmp_path / "photo.png")
-    reads(pad, "?")
+    answer_is(pad, "?")
     expect(pad.locator(".answer")).to_contain_text("Several digits?")
-    box(page, pad, (0.05, 0.3), (0.45, 0.7))
-    reads(pad, 1)
+    trace(pad, [(0.05, 0.3), (0.45, 0.7)])
+    answer_is(pad, 1)
 
 
 def test_python_has_the_drawing_and_the_answer(clean):
     """The cell below the pad, run again, says what the pad shows."""
     page, pad = clean
-    draw(page, pad, 2)
-    reads(pad, 2)
+    draw(pad, 2)
+    answer_is(pad, 2)
     cell = page.locator(".jp-CodeCell", has_text="answer = pad.answer").first
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
-    expect(cell.locator(".jp-OutputArea-output")).to_contain_text("answer: 2", timeout=SLOW)
-    reads(pad, 2)
+    expect(cell.locator(".jp-OutputArea-output")).to_contain_text("answer: 2")
+    answer_is(pad, 2)
 
 
 def test_touch_dark_chinese_and_a_second_look(browser, lab):
     options = {"has_touch": True, "locale": "zh-CN", "viewport": {"width": 900, "height": 1000}}
     with lesson(browser, lab, **options) as (page, pad):
         pad.locator(".clear").click()
-        expect(pad.locator(".answer")).to_have_text("请写一个数字", timeout=SLOW)
-        finger = places(pad, curve(STROKES[7][0]))
-        palm = places(pad, [(0.9, 0.9)])[0]
-        touchscreen = page.context.new_cdp_session(page)
-
-        def touch(kind, *points):
-            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-            params = {"type": kind, "touchPoints": points}
-            touchscreen.send("Input.dispatchTouchEvent", params)
-
-        touch("touchStart", finger[0])
-        touch("touchStart", finger[0], palm)
-        for i, point in enumerate(finger):
-            touch("touchMove", point, (palm[0], palm[1] - 4 * i))  # which draws nothing
-        touch("touchEnd")
-        reads(pad, 7)
-        assert places(pad, [(0, 0)])[0] == pytest.approx(  # drawing did not scroll
-            tuple(np.subtract(finger[0], np.multiply(STROKES[7][0][0], 280))), abs=3
-        )
+        expect(pad.locator(".answer")).to_have_text("请写一个数字")
+        before = on_the_pad(pad, [(0, 0)])
+        draw_by_finger(pad, 7)
+        answer_is(pad, 7)
+        np.testing.assert_allclose(on_the_pad(pad, [(0, 0)]), before, atol=3)  # it did not scroll
 
         def colours():
             return pad.evaluate(
@@ -601,6 +548,5 @@ def test_touch_dark_chinese_and_a_second_look(browser, lab):
             page.wait_for_timeout(200)
         assert min(colours()) > 180  # light ink and letters on the dark page
         assert pad.locator(".pad").evaluate(CONTRAST) >= 3
-        if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
-            page.screenshot(path=Path(folder, "lesson-10-dark.png"))
-        reads(pad, 7)
+        shot(page, "lesson-10-dark.png")
+        answer_is(pad, 7)

@@ -12,16 +12,16 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import numpy_helper
+from pen import drawn
 from PIL import Image
 from playwright.sync_api import expect
-from test_apps import drawn, installed, npm, served
+from web import EXPORT, installed, npm, served
 
 from lenet_keras.score import wilson_interval
 from lenet_keras.ship.graphs import PICTURE
 from lenet_keras.ship.onnx_export import LARGEST_INT8_LOSS
 from lenet_keras.ship.parity import answers, check
 
-EXPORT = Path(__file__).parent.parent / "export"
 FILES = ("digit.onnx", "lenet5.onnx", "lenet5-int8.onnx", "lenet5-float.onnx")
 CARD = (EXPORT / "MODEL_CARD.md").read_text(encoding="utf-8")
 

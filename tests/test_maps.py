@@ -7,9 +7,9 @@ import re
 import keras
 import numpy as np
 import pytest
+from pen import drawn
 from PIL import Image
 from playwright.sync_api import expect
-from test_apps import drawn
 
 from lenet_keras import DrawingPad, build_lenet5
 from lenet_keras.ship.maps import FeatureMaps

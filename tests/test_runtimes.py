@@ -55,7 +55,7 @@ def assert_held(runtimes, line: str) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_runtime_does_what_the_table_says(runtimes, key):
-    from test_apps import installed
+    from web import installed
 
     assert list(runtimes.RUNTIMES) == list(KEYS)
     if key in ("node", "wasm", "webgpu"):

@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from pen import trace
 from playwright.sync_api import expect
-from test_apps import npm, served
+from web import npm, served, shot
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -55,13 +56,6 @@ def site(clone):
     )
     assert done.returncode == 0, done.stderr  # Sphinx takes its warnings for errors
     return clone / "build/site"
-
-
-def keep(tab, name):
-    """A screenshot for docs/, where LENET_KERAS_SCREENSHOTS names a folder."""
-    if folder := os.environ.get("LENET_KERAS_SCREENSHOTS"):
-        tab.wait_for_timeout(500)  # the bars glide
-        tab.screenshot(path=Path(folder, name))
 
 
 class Page(HTMLParser):
@@ -131,18 +125,12 @@ def test_a_browser_opens_both_languages(site, browser, root, lessons, language, 
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(f"{url}{root}index.html")
         assert tab.locator("html").get_attribute("lang") == language
-        canvas = tab.locator("digit-reader canvas").first
-        expect(canvas).to_be_visible()
-        box = canvas.bounding_box()
+        expect(tab.locator("digit-reader canvas").first).to_be_visible()
         tab.evaluate("() => document.querySelector('digit-reader').ready")
-        tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.15 * box["height"])
-        tab.mouse.down()
-        tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 0.85 * box["height"], steps=20)
-        tab.mouse.up()
+        trace(tab, [(0.5, 0.15), (0.5, 0.85)])
         read = "() => document.querySelector('digit-reader').answer?.label === 1"
         tab.wait_for_function(read, timeout=120_000)
-
-        keep(tab, f"{root}site.png")
+        shot(tab, f"{root}site.png", full_page=False)
 
         tab.goto(f"{url}{root}search.html?q={word}")
         expect(tab.locator("#search-results li").first).to_be_visible()
@@ -159,7 +147,7 @@ def test_a_phone_scrolls_down_and_not_sideways(site, browser):
             tab.goto(f"{url}{page}.html")
             wide = tab.evaluate("() => document.documentElement.scrollWidth")
             assert wide <= 390, page
-        keep(tab, "zh/site-phone.png")
+        shot(tab, "zh/site-phone.png", full_page=False)
 
 
 def test_a_repository_that_has_a_name_is_linked_and_its_lessons_open_in_colab(clone):

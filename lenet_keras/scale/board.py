@@ -35,11 +35,8 @@ class Board(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list, trial: Any, result: dict, **_: Any
     ) -> None:
-        number, epoch, error = (
-            trial.config["number"],
-            result["epoch"],
-            result["validation_error"],
-        )
+        number, epoch = trial.config["number"], result["epoch"]
+        error = result["validation_error"]
         if math.isinf(error):
             self.how[number] = "failed"
             return

@@ -97,7 +97,7 @@ def sweep(
             # trials that each take all cores would get in one another's way
             threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), asked.threads)
             environment = {name: str(n) for name, n in threads.items()}
-            environment |= {"TF_NUM_INTEROP_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+            environment["TF_NUM_INTEROP_THREADS"] = "1"
             with connected(address, environment):
                 died = _run_trials(asked, left, mnists, out)
             for number, why in died.items():
@@ -220,15 +220,8 @@ def _outcome(out: Path, number: int, changes: dict) -> Outcome:
             record = load_record(folder)
         except RunError as error:
             return Outcome(name, changes, "failed", why=str(error))
-        return Outcome(
-            name,
-            changes,
-            "finished",
-            record.epochs,
-            record.result.best_validation_error,
-            record.result.test_error,
-            record.wall_seconds,
-        )
+        errors = record.result.best_validation_error, record.result.test_error
+        return Outcome(name, changes, "finished", record.epochs, *errors, record.wall_seconds)
     rows = _history(folder)
     so_far = Outcome(name, changes, "stopped")
     if rows:

@@ -30,7 +30,8 @@ function colour(value, limit) {
 }
 
 function render({ model, el }) {
-  const words = SENTENCES[preferredLanguage()];
+  const language = preferredLanguage();
+  const words = SENTENCES[language];
   const image = model.get("image");
   let kernel = model.get("kernel");
   const size = kernel.length;
@@ -40,16 +41,15 @@ function render({ model, el }) {
   let answers; // of the kernel, at every place
 
   el.innerHTML = `<div class="lenet-sliding">
-    <canvas class="digit" tabindex="0" role="img" width="${image.length * CELL}"
-      height="${image.length * CELL}"></canvas>
-    <div class="middle"><div class="weights"></div><p aria-live="polite"></p>
-      <button class="fill"></button> <button class="clear"></button></div>
-    <canvas class="map" role="img" width="${side * CELL}" height="${side * CELL}"></canvas></div>`;
+    <canvas class="digit" tabindex="0" role="img" data-label="digit"
+      width="${image.length * CELL}" height="${image.length * CELL}"></canvas>
+    <div><div class="weights"></div><p aria-live="polite"></p>
+      <button class="fill" data-word="fill"></button>
+      <button class="clear" data-word="clear"></button></div>
+    <canvas class="map" role="img" data-label="map"
+      width="${side * CELL}" height="${side * CELL}"></canvas></div>`;
+  translate(el.firstChild, language, words);
   const [digit, map] = el.querySelectorAll("canvas");
-  digit.setAttribute("aria-label", words.digit);
-  map.setAttribute("aria-label", words.map);
-  el.querySelector(".fill").textContent = words.fill;
-  el.querySelector(".clear").textContent = words.clear;
   const weights = el.querySelector(".weights");
   weights.style.gridTemplateColumns = `repeat(${size}, 1fr)`;
   kernel.forEach((line, row) =>
