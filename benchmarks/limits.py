@@ -3,7 +3,8 @@
     LENET_KERAS_DATA=... python benchmarks/limits.py
 
 It knows ten digits and nothing else, and says of the rest that it is none (is_digit), as well as
-it can: benchmarks/doubt.py has more kinds. How sure it is, is of what it takes for a digit.
+it can: benchmarks/doubt.py has more kinds. How sure it is, is of what it takes for a digit. On
+paper with nothing written on it, it should find no ink (has_ink).
 """
 
 from __future__ import annotations
@@ -13,10 +14,22 @@ import string
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from pictures import PAPER
 from PIL import Image, ImageDraw, ImageFont
 from table import header, row
 
 from lenet_keras import Classifier, load_mnist
+
+EMPTY = (
+    "photographed",
+    "dark corners",
+    "in a frame",
+    "in a table's cell",
+    "on squared paper",
+    "under a shadow with a sharp edge",
+    "under a shadow with a soft edge",
+    "on ruled paper",
+)  # of PAPER
 
 
 def printed(letters: Iterable[str], fonts: Sequence[ImageFont.FreeTypeFont]) -> np.ndarray:
@@ -41,6 +54,10 @@ def one_with_flag(share: float) -> np.ndarray:
     return np.asarray(image)
 
 
+def over_90(sure: np.ndarray) -> str:
+    return f"{100 * np.mean(sure > 0.9):.0f} %" if len(sure) else "–"
+
+
 def main() -> None:
     digits = load_mnist("mnist").test.images
     pairs = np.concatenate([digits[:1000], digits[1000:2000]], axis=2)
@@ -59,10 +76,18 @@ def main() -> None:
     }.items():
         answers = classifier(pictures)
         sure = np.array([answer.probability for answer in answers if answer.is_digit])
-        how_sure = ["–", "–"]
-        if len(sure):
-            how_sure = [f"{100 * np.median(sure):.1f} %", f"{100 * np.mean(sure > 0.9):.0f} %"]
-        print(row(name, f"{len(answers):,}", f"{len(sure):,}", *how_sure))
+        median = f"{100 * np.median(sure):.1f} %" if len(sure) else "–"
+        print(row(name, f"{len(answers):,}", f"{len(sure):,}", median, over_90(sure)))
+    print()
+    print(
+        header("1,000 empty sheets each", "said to have ink", "taken for a digit", "over 90 % sure")
+    )
+    for name in EMPTY:
+        rng, nothing = np.random.default_rng(2026), np.zeros((28, 28), np.uint8)
+        answers = list(classifier.stream(PAPER[name](nothing, rng) for _ in range(1_000)))
+        sure = np.array([answer.probability for answer in answers if answer.is_digit])
+        with_ink = sum(answer.has_ink for answer in answers)
+        print(row(name, f"{with_ink:,}", f"{len(sure):,}", over_90(sure)))
     shares = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
     ones = classifier([one_with_flag(share) for share in shares])
     print()

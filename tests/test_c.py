@@ -81,6 +81,9 @@ def test_it_reads_digits_from_files(test_data, pgms, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and done.stdout.startswith(str(pgms[0]))  # the rest go on
         assert done.stderr == f"{tmp_path / name} is no binary PGM of 28x28 pixels, 0 to 255.\n"
+    for arguments, code, why in ((["nowhere"], 1, "nowhere cannot be opened."), ([], 2, "Usage: ")):
+        done = subprocess.run([tmp_path / "lenet5", *arguments], capture_output=True, text=True)
+        assert done.returncode == code and done.stderr.startswith(why) and not done.stdout
 
 
 @pytest.mark.mnist

@@ -74,6 +74,8 @@ class Links:
 
     def _link(self, target: str, anchor: str) -> str:
         path = os.path.normpath(self.folder / target) if target else self.page
+        if f"{path}/README.md" in PAGES["en"]:  # a folder, and what it says of itself
+            path = f"{path}/README.md"
         for language, front in FRONT.items():
             if path == front:
                 path = "index.md"
@@ -91,10 +93,8 @@ class Links:
         picture = path.endswith(".png")
         if REPOSITORY and not picture:
             return f"](https://github.com/{REPOSITORY}/blob/main/{path})"
-        if (ROOT / path).is_dir():  # what is in it, where somebody wrote that down
-            readme = f"{path}/README.md"
-            path = readme if (ROOT / readme).exists() else "README.md"
-            return self._link(os.path.relpath(path, self.folder), "")
+        if (ROOT / path).is_dir():
+            return self._link(os.path.relpath("README.md", self.folder), "#what-is-where")
         if not (ROOT / path).exists():
             sys.exit(f"{self.page} links to {path}, which is not there.")
         copy = SOURCE / self.language / path

@@ -4,23 +4,27 @@
 
 #include "lenet5.h"
 
-static int read_pgm(const char *path, unsigned char image[784]) {
+static int read_pgm(FILE *file, unsigned char image[784]) {
   int width = 0, height = 0, most = 0;
-  FILE *file = fopen(path, "rb");
-  if (!file) return 0;
-  int whole = fscanf(file, "P5 %d %d %d", &width, &height, &most) == 3 && width == 28 &&
-              height == 28 && most == 255 && fgetc(file) != EOF && fread(image, 1, 784, file) == 784;
-  fclose(file);
-  return whole;
+  return fscanf(file, "P5 %d %d %d", &width, &height, &most) == 3 && width == 28 && height == 28 &&
+         most == 255 && fgetc(file) != EOF && fread(image, 1, 784, file) == 784;
 }
 
 int main(int count, char **paths) {
   unsigned char image[784];
   float probabilities[10];
   int failed = 0;
+  if (count < 2) {
+    fprintf(stderr, "Usage: lenet5 FILE.pgm ...\n");
+    return 2;
+  }
   for (int i = 1; i < count; i++) {
-    if (!read_pgm(paths[i], image)) {
-      fprintf(stderr, "%s is no binary PGM of 28x28 pixels, 0 to 255.\n", paths[i]);
+    FILE *file = fopen(paths[i], "rb");
+    int whole = file && read_pgm(file, image);
+    if (file) fclose(file);
+    if (!whole) {
+      const char *why = file ? "is no binary PGM of 28x28 pixels, 0 to 255" : "cannot be opened";
+      fprintf(stderr, "%s %s.\n", paths[i], why);
       failed = 1;
       continue;
     }

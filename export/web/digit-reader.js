@@ -30,16 +30,17 @@ function loaded(progress) {
  * The element.
  *
  * lang: "en" or "zh"; without it, the language of what it stands in, or the browser's.
- * answer: { label, isDigit, probabilities, normalized, … } of lenet.js, or null while there is no ink.
+ * answer: { label, isDigit, probabilities, normalized, … } of lenet.js, and `digits`, those of a
+ * picture that seems to hold several; or null while there is no ink.
  * ready: a promise; true once it reads, false if something is missing, and then it says what.
- * open(file), undo(), clear(): as its buttons do. picture(): what the network is shown.
+ * open(file), undo(), clear(): as its buttons do; open resolves to false if the file is no picture.
+ * picture(): what the network is shown.
  * A `read` event tells of each new answer, in `detail`, and when there is none anymore.
  */
 export class DigitReader extends HTMLElement {
   static observedAttributes = ["lang"];
 
-  #result = null; // what lenet.js says last, with ink or without
-  #apart = null; // the digits of a picture that seems to hold several
+  #result = null; // what lenet.js says last, with ink or without, and digits
   #session = null;
   #failure = null; // or the word for what is wrong with the network
   #asking = false;
@@ -97,8 +98,9 @@ export class DigitReader extends HTMLElement {
     this.#tell(this.#session !== null);
   }
 
-  open(file) {
-    return this.pad.open(file);
+  async open(file) {
+    await this.pad.open(file);
+    return this.pad.refused === null;
   }
 
   undo() {
@@ -138,9 +140,9 @@ export class DigitReader extends HTMLElement {
       this.#again = false;
       const picture = this.pad.picture();
       const result = await recognize(this.#session, picture);
-      const apart = result.hasInk && !this.pad.stroke ? await this.#oneByOne(picture) : [];
-      if (this.#again && apart.length) continue; // the picture has changed since
-      [this.#result, this.#apart] = [result, apart];
+      const digits = result.hasInk && !this.pad.stroke ? await this.#oneByOne(picture) : [];
+      if (this.#again && digits.length) continue; // the picture has changed since
+      this.#result = { ...result, digits };
       this.#show();
       this.dispatchEvent(new CustomEvent("read", { detail: this.answer, bubbles: true }));
       await new Promise(requestAnimationFrame);
@@ -169,9 +171,9 @@ export class DigitReader extends HTMLElement {
     const noticed = root.querySelector(".notice");
     noticed.hidden = !notice;
     noticed.textContent = notice || "";
-    const several = answer && this.#apart.length > 1;
+    const several = answer?.digits.length > 1;
     const text = several
-      ? say("oneByOne", { digit: answer.label, digits: this.#apart.join(words.comma) })
+      ? say("oneByOne", { digit: answer.label, digits: answer.digits.join(words.comma) })
       : answer ? sentence(words, answer)
       : this.#session ? say(pad.photo ? "blank" : "draw")
       : this.#failure ? "" : say("waiting");
