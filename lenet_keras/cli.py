@@ -121,7 +121,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--recipe",
         choices=RECIPES,
         default="tutorial",
-        help="; ".join(f"{name}: {ABOUT[name]}" for name in RECIPES),
+        help="; ".join(f"{recipe.name}: {about}" for recipe, about in ABOUT.items()),
     )
     train.add_argument("--data", default="auto", metavar="SOURCE", help=SOURCES)
     train.add_argument("--epochs", type=_whole(1), metavar="N", help="at most N epochs")

@@ -151,9 +151,8 @@ class Recipe:
         What the tutorial does not have (dropout, a schedule and so on) is left out while it
         changes nothing, so a field added to ``Recipe`` later leaves older records as they are.
         """
-        defaults = {name: getattr(TUTORIAL, name) for name in ADDED}
         fields = dataclasses.asdict(self) | {"nkerns": list(self.nkerns)}
-        return {k: v for k, v in fields.items() if k not in ADDED or v != defaults[k]}
+        return {k: v for k, v in fields.items() if k in ALWAYS or v != getattr(TUTORIAL, k)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
@@ -232,17 +231,10 @@ LEAST = {
     "penned": 0,
     "others": 0,
 }
-# what the tutorial does not have
-ADDED = (
-    "activation",
-    "dropout",
-    "distortion",
-    "optimizer",
-    "schedule",
-    "shuffle",
-    "averaged",
-    "penned",
-    "others",
+# what every record says; a field that is not among them, only where it changes something
+ALWAYS = (
+    *("name", "nkerns", "n_hidden", "learning_rate", "batch_size", "n_epochs", "seed"),
+    *("patience", "patience_increase", "improvement_threshold", "precision"),
 )
 
 TUTORIAL = Recipe()
@@ -280,14 +272,14 @@ FAST = replace(
     precision="float32",
 )
 
-RECIPES = {recipe.name: recipe for recipe in (TUTORIAL, FAST, MODERN, BEST)}
-# what `lenet-keras train --help` says about each
+# those that `lenet-keras train` knows, and what its --help says about each
 ABOUT = {
-    "tutorial": "as the tutorial did it, 200 epochs (the default)",
-    "fast": "a better network in half a minute",
-    "modern": "the best these layers give us on MNIST",
-    "best": "the same for digits from elsewhere, and unsure of what is no digit",
+    TUTORIAL: "as the tutorial did it, 200 epochs (the default)",
+    FAST: "a better network in half a minute",
+    MODERN: "the best these layers give us on MNIST",
+    BEST: "the same for digits from elsewhere, and unsure of what is no digit",
 }
+RECIPES = {recipe.name: recipe for recipe in ABOUT}
 
 
 def for_digits(recipe: Recipe) -> Recipe:
