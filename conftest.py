@@ -25,6 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    nbval = getattr(terminalreporter.config.option, "nbval", False)
+    if nbval and terminalreporter.stats.get("failed"):
+        hint = "If the new output is right: python notebooks/build.py run NAME, then carry NAME."
+        terminalreporter.write_line(hint)
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     if getattr(config.option, "nbval", False) and config.option.nbval_lax:
         return "notebooks: executed, outputs not compared, for there is no MNIST"

@@ -159,7 +159,7 @@ def test_both_languages_run_the_same_code_to_the_same_numbers_and_pictures(name)
     for ours, theirs in zip(
         *(code_cells(NOTEBOOKS / folder / f"{name}.ipynb") for folder in ("", "zh"))
     ):
-        stale = f"{ours.id}: python notebooks/build.py carry {name}"
+        stale = f"{ours.id}: python notebooks/build.py run {name}, then carry {name}"
         assert ours.metadata == theirs.metadata, stale
         code = translated(ours.source, chinese)
         assert ast.dump(ast.parse(code)) == ast.dump(ast.parse(theirs.source)), stale
