@@ -149,7 +149,7 @@ def test_both_languages_have_the_same_build_and_chinese_its_own_prose(name):
             continue
         assert [level for level, _ in headings(ours)] == [level for level, _ in headings(theirs)]
         assert re.search("[\u4e00-\u9fff]", theirs.source), f"{theirs.id} has no Chinese"
-        assert "待译" not in theirs.source, theirs.id
+        assert "待译" not in theirs.source, f"zh/{name}: {theirs.id} is not translated yet"
         assert quoted(ours) == quoted(theirs), f"{ours.id}: other numbers in Chinese"
 
 
@@ -186,10 +186,10 @@ def test_code_in_chinese_speaks_chinese(name):
     table = words(name)
     cells = code_cells(NOTEBOOKS / f"{name}.ipynb")
     found = {phrase for cell in cells for phrase in phrases(cell.source)}
-    assert set(table) <= found, "no longer in the lesson"
+    assert set(table) <= found, f"zh/words/{name}.json: no longer in the lesson"
     assert all(table.values())
     prose = {phrase for phrase in found if re.search(r"[a-z]{2,} [a-z]{2,}", phrase)}
-    assert prose <= set(table)
+    assert prose <= set(table), f"zh/words/{name}.json: no Chinese yet"
     for cell in code_cells(NOTEBOOKS / "zh" / f"{name}.ipynb"):
         for caption in re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", "".join(texts(cell))):
             assert re.search("[\u4e00-\u9fff]", caption), cell.id
@@ -200,11 +200,12 @@ def test_the_order_of_a_lesson(name):
     cells = read(NOTEBOOKS / f"{name}.ipynb").cells
     first, last = cells[0], cells[-1]
     assert first.source.startswith(f"# {name[:2]} ")
-    assert f"zh/{name}.ipynb" in links(first)
-    assert f"../{name}.ipynb" in links(read(NOTEBOOKS / "zh" / f"{name}.ipynb").cells[0])
+    chinese = read(NOTEBOOKS / "zh" / f"{name}.ipynb").cells[0]
+    for cell, other in ((first, f"zh/{name}"), (chinese, f"../{name}")):
+        assert f"{other}.ipynb" in links(cell), f"{cell.id} links to the other language"
     place = COURSE.index(name)
     for other in COURSE[max(place - 1, 0) : place] + COURSE[place + 1 : place + 2]:
-        assert f"{other}.ipynb" in links(last)
+        assert f"{other}.ipynb" in links(last), f"{last.id} links to the lessons next to this one"
     assert any("<summary>" in cell.source for cell in cells), "exercises have folded solutions"
     assert any("assert " in cell.source for cell in cells if cell.cell_type == "code")
 
@@ -337,7 +338,7 @@ def test_the_minutes_are_those_of_reading(name):
     for folder in ("", "zh"):
         lesson, overview = (read(NOTEBOOKS / folder / f"{n}.ipynb") for n in (name, COURSE[0]))
         (said,) = re.findall(r"(\d+) (?:minutes|分钟)", lesson.cells[0].source)
-        assert abs(int(said) - counted) <= 4, counted
+        assert abs(int(said) - counted) <= 4, f"{said} minutes are said, {counted:.0f} counted"
         (course,) = (cell.source for cell in overview.cells if cell.id == "map")
         if name != COURSE[0]:
             assert re.findall(rf"\]\({name}\.ipynb\) \|.*\| (\d+) \|", course) == [said]
@@ -356,10 +357,10 @@ def test_code_that_only_draws_is_folded_and_no_other(name):
 
 def exercises(path):
     """The exercises of a notebook, and the code of the cell below them, which checks an answer."""
-    cells = read(path).cells
-    place = [cell.id for cell in cells].index("exercises")
-    assert cells[place + 1].id == "check-code"
-    return cells[place].source, cells[place + 1].source
+    source = {cell.id: cell.source for cell in read(path).cells}
+    ids = " ".join(source)
+    assert " exercises check-code " in ids, f"{path.name}: no cell check-code below exercises"
+    return source["exercises"], source["check-code"]
 
 
 def solutions(markdown):
@@ -504,9 +505,10 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@each_lesson
 def test_the_check_takes_the_solution_and_refuses_something_else(name, monkeypatch):
     monkeypatch.setenv("LENET_KERAS_DATA", "digits")
+    assert name in ANSWERS, f"ANSWERS has no right and no wrong answer for {name}"
     cells, besides, right, wrong = ANSWERS[name]
     source = {cell.id: cell.source for cell in code_cells(NOTEBOOKS / f"{name}.ipynb")}
     lesson = {}

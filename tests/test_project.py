@@ -138,7 +138,8 @@ def test_conda_and_pip_users_get_the_same():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     assert environment["name"] == PROJECT["name"]
-    assert conda == [f"python {PROJECT['requires-python']}", "pip"]
+    python = f"python {PROJECT['requires-python']}"
+    assert conda == [python, "pip"], f"environment.yml asks for another Python than {python}."
     assert pip == {"pip": ["-e .[all]"]}
     everything = PROJECT["optional-dependencies"]
     extras = re.fullmatch(r"lenet-keras\[(.*)\]", everything["all"][0])[1].split(",")
