@@ -36,9 +36,9 @@ class Distort(keras.layers.Layer):
         super().__init__(name="distort", dtype="float32", autocast=False)
         self.distortion = distortion
         self.random = keras.random.SeedGenerator(seed)
-        self.centred = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-        knots = np.linspace(self.centred[0], self.centred[-1], KNOTS, dtype=np.float32)
-        blend = np.exp(-(((self.centred[:, None] - knots) / SMOOTHNESS) ** 2) / 2)
+        self.centered = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
+        knots = np.linspace(self.centered[0], self.centered[-1], KNOTS, dtype=np.float32)
+        blend = np.exp(-(((self.centered[:, None] - knots) / SMOOTHNESS) ** 2) / 2)
         # squares that sum to 1: a blend of unit normals is then a unit normal at every pixel
         self.blend = blend / np.sqrt((blend**2).sum(axis=1, keepdims=True))
 
@@ -65,14 +65,14 @@ class Distort(keras.layers.Layer):
         cos, sin = ops.cos(angle), ops.sin(angle)
         height, width = ops.exp(draw(d.scale)), ops.exp(draw(d.scale))
         slant = draw(d.shear)
-        rows, columns = self.centred[None, :, None], self.centred[None, None, :]
+        rows, columns = self.centered[None, :, None], self.centered[None, None, :]
         y = cos * height * rows + sin * width * columns + draw(d.shift)
         x = (slant - sin * height) * rows + cos * width * columns + draw(d.shift)
         if d.elastic:
             grids = keras.random.normal((2, n, KNOTS, KNOTS), 0.0, d.elastic, seed=self.random)
             bends = ops.matmul(ops.matmul(self.blend, grids), self.blend.T)
             y, x = y + bends[0], x + bends[1]
-        return y - self.centred[0], x - self.centred[0]
+        return y - self.centered[0], x - self.centered[0]
 
     def _another_pen(self, values: keras.KerasTensor) -> keras.KerasTensor:
         n = ops.shape(values)[0]

@@ -1,4 +1,4 @@
-"""The pictures, in one style: colours that colour-blind readers can tell apart (Okabe and Ito)."""
+"""The pictures, in one style: colors that color-blind readers can tell apart (Okabe and Ito)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _words: dict[str, str] = {}  # what the figures say in the language of use_style
 
 
 def use_style(language: str = "en") -> None:
-    """Give every figure made from now on the house style: white ground, quiet axes, our colours.
+    """Give every figure made from now on the house style: white ground, quiet axes, our colors.
 
     Args:
         language: of what our own figures say: "en", or "zh", which also sets a font for Chinese.
@@ -295,8 +295,8 @@ def parallel_coordinates(values: Mapping[str, Sequence], errors: Sequence[float]
     order = np.argsort(errors)[::-1]  # the best on top
     for rank, i in enumerate(order):
         best = rank == len(order) - 1
-        colour = ORANGE if best else matplotlib.colormaps["Blues"](0.25 + 0.6 * rank / len(order))
-        axes.plot([place[i] for place in places], color=colour, lw=2.5 if best else 1)
+        color = ORANGE if best else matplotlib.colormaps["Blues"](0.25 + 0.6 * rank / len(order))
+        axes.plot([place[i] for place in places], color=color, lw=2.5 if best else 1)
     axes.set_xticks(range(len(columns)), columns)
     axes.set(yticks=[], ylim=(-0.05, 1.1))
     axes.spines[:].set_visible(False)
@@ -326,16 +326,16 @@ def network(model: keras.Model) -> Figure:
             x += 7.7
         if len(shape) == 1:
             width, height, sheets = 1.4, 2.2 + 11 * shape[0] / 800, 1
-            colour, size = {"flatten": SKY, "hidden": YELLOW}.get(name, ORANGE), f"{shape[0]}"
+            color, size = {"flatten": SKY, "hidden": YELLOW}.get(name, ORANGE), f"{shape[0]}"
         else:
             height, width = (0.36 * side for side in shape[:2])
             maps = shape[2] if len(shape) == 3 else 1
             sheets = min(math.ceil(math.sqrt(maps)), 8)  # a few stand for all
-            colour = "white" if maps == 1 else SKY
+            color = "white" if maps == 1 else SKY
             size = f"{shape[0]}×{shape[1]}" + (say("\n{} maps").format(maps) if maps > 1 else "")
         for sheet in range(sheets):
             corner = (x + 0.45 * sheet, middle - height / 2 + 0.45 * ((sheets - 1) / 2 - sheet))
-            axes.add_patch(Rectangle(corner, width, height, fc=colour, ec="black", lw=0.6))
+            axes.add_patch(Rectangle(corner, width, height, fc=color, ec="black", lw=0.6))
         wide = width + 0.45 * (sheets - 1)
         learned = say("{:,}\nweights").format(weights) if weights else ""
         at = x + wide / 2
@@ -378,7 +378,7 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
         counts: int [10, 10], or of any other number of classes.
 
     Returns:
-        A figure with every number but 0 written out. Only mistakes are coloured: next to what
+        A figure with every number but 0 written out. Only mistakes are colored: next to what
         is right, none would be seen.
     """
     n = len(counts)
@@ -388,10 +388,10 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
     shades = LinearSegmentedColormap.from_list("mistakes", ["white", ORANGE])
     axes.imshow(wrong, cmap=shades, vmin=0, vmax=max(1, 1.2 * wrong.max()), aspect="auto")
     for row, column in np.argwhere(counts):
-        colour, weight = (GREY, "normal") if row == column else ("black", "bold")
+        color, weight = (GREY, "normal") if row == column else ("black", "bold")
         count = f"{counts[row, column]:,}"
         axes.text(
-            column, row, count, ha="center", va="center", fontsize=9, color=colour, weight=weight
+            column, row, count, ha="center", va="center", fontsize=9, color=color, weight=weight
         )
     axes.set(xlabel=say("answer"), ylabel=say("label"), xticks=range(n), yticks=range(n))
     axes.set_xticks(np.arange(n - 1) + 0.5, minor=True)

@@ -118,11 +118,11 @@ def it_says(pad, digit):
     assert sum(numbers) == pytest.approx(100, abs=0.6) and max(numbers) < 100
 
 
-# WCAG's contrast of an element's edge with what is around it and in it, colours laid over colours
+# WCAG's contrast of an element's edge with what is around it and in it, colors laid over colors
 CONTRAST = """element => {
   const context = new OffscreenCanvas(1, 1).getContext("2d");
-  const luminance = (...colours) => {
-    for (context.fillStyle of colours) context.fillRect(0, 0, 1, 1);
+  const luminance = (...colors) => {
+    for (context.fillStyle of colors) context.fillRect(0, 0, 1, 1);
     const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((byte) => {
       const value = byte / 255;
       return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;

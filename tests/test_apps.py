@@ -125,7 +125,7 @@ def test_pictures_of_any_kind(app, test_digits, expected, tmp_path):
     Image.fromarray(255 - np.asarray(large)).convert("P").save(tmp_path / "palette.png")
     faint = 50_000 - 100 * np.asarray(large).astype(np.uint16)  # clipped to a byte it is blank
     Image.fromarray(faint).save(tmp_path / "16 bits.png")
-    large.convert("RGB").save(tmp_path / "colour.jpg")
+    large.convert("RGB").save(tmp_path / "color.jpg")
     (tmp_path / "interlaced.png").write_bytes(interlaced(np.asarray(digit.resize((77, 75)))))
     digit.resize((4500, 4500)).save(tmp_path / "huge.png")
     digit.resize((8064, 6048)).convert("RGB").save(tmp_path / "as phones take them.jpg")
@@ -323,18 +323,18 @@ def test_what_is_not_like_any_digit_is_no_confident_one(pad):
 
 
 def test_what_the_network_saw_and_both_layers_light_up(pad):
-    def colours(canvas):
+    def colors(canvas):
         return pad.locator(canvas).evaluate(
             "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
             " return [c.width, c.height, new Set(new Uint32Array(d.buffer)).size] }"
         )
 
-    assert colours(".saw") == [28, 28, 1]
+    assert colors(".saw") == [28, 28, 1]
     draw(pad, 2)
     answer_is(pad, 2)
-    assert colours(".saw")[2] > 20
-    assert colours("#conv1")[:2] == [64, 51] and colours("#conv1")[2] > 100
-    assert colours("#conv2")[:2] == [49, 24] and colours("#conv2")[2] > 60
+    assert colors(".saw")[2] > 20
+    assert colors("#conv1")[:2] == [64, 51] and colors("#conv1")[2] > 100
+    assert colors("#conv2")[:2] == [49, 24] and colors("#conv2")[2] > 60
     maps = pad.locator(".maps").bounding_box()
     assert maps["y"] + maps["height"] <= 720  # all in sight at once
 

@@ -233,9 +233,11 @@ def test_damaged_pictures_get_a_sentence(tmp_path, seven):
     Image.fromarray(seven).save(buffer, "PNG")
     whole = buffer.getvalue()
     path = tmp_path / "picture.png"
-    for content in (b"", b"no picture", whole[: len(whole) // 2], whole[:40]):
+    none, cut = "not in one of the formats PNG", "is a damaged picture"
+    contents = {b"": none, b"GIF": none, whole[: len(whole) // 2]: cut, whole[:40]: none}
+    for content, said in contents.items():
         path.write_bytes(content)
-        with pytest.raises(ClassifyError, match=r"picture\.png"):
+        with pytest.raises(ClassifyError, match=rf"picture\.png .*{said}"):
             read_picture(path)
 
 

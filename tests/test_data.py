@@ -391,8 +391,8 @@ def test_digits_look_like_mnist(digits):
     assert longer.max() <= 20 and np.median(longer) == 20
     weights = images / images.sum(axis=(1, 2), keepdims=True)
     for axis in (1, 2):
-        centre = (weights.sum(axis=3 - axis) * np.arange(28)).sum(axis=1)
-        assert np.abs(centre - 13.5).max() <= 0.51
+        center = (weights.sum(axis=3 - axis) * np.arange(28)).sum(axis=1)
+        assert np.abs(center - 13.5).max() <= 0.51
 
 
 def test_no_digit_and_no_writer_is_in_two_splits(digits):

@@ -55,24 +55,24 @@ def where_from(distortion, n=400):
     return np.broadcast_to(y, (n, 28, 28)), np.broadcast_to(x, (n, 28, 28))
 
 
-CENTRED = np.arange(28) - 13.5
+CENTERED = np.arange(28) - 13.5
 
 
-def test_a_rotation_turns_about_the_centre_and_no_further_than_said():
+def test_a_rotation_turns_about_the_center_and_no_further_than_said():
     y, x = where_from(Distortion(rotation=20))
     angle = np.rad2deg(np.arctan2(y[:, -1, -1], x[:, -1, -1])) - 45
     assert np.abs(angle).max() <= 20 + 1e-3
     assert angle.min() < -15 and angle.max() > 15
     np.testing.assert_allclose(
         np.hypot(y, x),
-        np.broadcast_to(np.hypot(*np.meshgrid(CENTRED, CENTRED)), y.shape),
+        np.broadcast_to(np.hypot(*np.meshgrid(CENTERED, CENTERED)), y.shape),
         rtol=1e-4,
     )
 
 
 def test_a_shift_is_the_same_for_all_of_a_digit():
     y, x = where_from(Distortion(shift=3))
-    for moved, still in ((y, CENTRED[:, None]), (x, CENTRED[None, :])):
+    for moved, still in ((y, CENTERED[:, None]), (x, CENTERED[None, :])):
         by = moved - still
         assert np.ptp(by, axis=(1, 2)).max() < 1e-4
         assert 2.8 < np.abs(by).max() <= 3 + 1e-4
@@ -89,11 +89,11 @@ def test_scales_are_drawn_for_each_axis():
 
 def test_elastic_displacements_are_as_large_as_said_and_smooth():
     y, x = where_from(Distortion(elastic=0.8))
-    for bent, still in ((y, CENTRED[:, None]), (x, CENTRED[None, :])):
+    for bent, still in ((y, CENTERED[:, None]), (x, CENTERED[None, :])):
         by = bent - still
         assert by.std() == pytest.approx(0.8, rel=0.05)
         assert by.std(axis=0).min() > 0.6  # at every pixel, the corners too
-        assert np.diff(by, axis=2).std() < 0.25  # neighbours move together
+        assert np.diff(by, axis=2).std() < 0.25  # neighbors move together
 
 
 def test_another_pen_writes_between_the_thinnest_and_the_thickest(digits):

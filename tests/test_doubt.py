@@ -7,7 +7,7 @@ import pytest
 
 from lenet_keras.data import Split
 from lenet_keras.model import build_lenet5
-from lenet_keras.ship.doubt import REFUSED, Doubt, colder, doubt_of
+from lenet_keras.ship.doubt import REFUSED, Doubt, apply_temperature, doubt_of
 from lenet_keras.ship.graphs import digit_onnx, lenet5_onnx
 from lenet_keras.ship.normalization import digit_model
 from lenet_keras.ship.parity import session
@@ -45,12 +45,12 @@ def network():
     return model
 
 
-def test_a_colder_network_gives_the_same_labels(network, digits):
+def test_a_calibrated_network_gives_the_same_labels(network, digits):
     images = digits.test.images[:100]
     before = network.predict(images, verbose=0)
     other = keras.models.clone_model(network)
     other.set_weights(network.get_weights())
-    colder(other, 2.5)
+    apply_temperature(other, 2.5)
     np.testing.assert_allclose(other.predict(images, verbose=0) * 2.5, before, rtol=1e-4, atol=1e-5)
 
 

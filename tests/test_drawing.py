@@ -527,7 +527,7 @@ def test_touch_dark_chinese_and_a_second_look(browser, lab):
         answer_is(pad, 7)
         np.testing.assert_allclose(on_the_pad(pad, [(0, 0)]), before, atol=3)  # it did not scroll
 
-        def colours():
+        def colors():
             return pad.evaluate(
                 """pad => {
                      const canvas = pad.querySelector(".pad");
@@ -539,14 +539,14 @@ def test_touch_dark_chinese_and_a_second_look(browser, lab):
                    }"""
             )
 
-        assert max(colours()) < 100
+        assert max(colors()) < 100
         assert pad.locator(".pad").evaluate(CONTRAST) >= 3
         page.emulate_media(color_scheme="dark")
         page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
         deadline = time.monotonic() + 300
-        while min(colours()) < 180 and time.monotonic() < deadline:
+        while min(colors()) < 180 and time.monotonic() < deadline:
             page.wait_for_timeout(200)
-        assert min(colours()) > 180  # light ink and letters on the dark page
+        assert min(colors()) > 180  # light ink and letters on the dark page
         assert pad.locator(".pad").evaluate(CONTRAST) >= 3
         shot(page, "lesson-10-dark.png")
         answer_is(pad, 7)

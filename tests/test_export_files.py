@@ -277,7 +277,7 @@ def test_five_thousand_odd_pictures_get_a_finite_answer():
         assert normalized.shape == (len(batch), 28, 28)
         assert not normalized[~has_ink].any() and not is_digit[~has_ink].any()
         flat = batch.reshape(len(batch), -1)
-        assert not has_ink[flat.min(axis=1) == flat.max(axis=1)].any()  # one colour is blank
+        assert not has_ink[flat.min(axis=1) == flat.max(axis=1)].any()  # one color is blank
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_export_on_a_full_disk_or_into_a_read_only_folder(
     for path in before:  # so that any new one would show
         path.write_bytes(b"old")
     sizes = sorted(map(len, before.values()))
-    # nothing fits, not even the quantiser's own files; the largest does not
+    # nothing fits, not even the quantizer's own files; the largest does not
     for n, file in ((100, "in TMPDIR"), (sizes[-1] - 1, "is unharmed")):
         with full_disk(n):
             assert main([*arguments, str(to)]) == 1

@@ -1,4 +1,4 @@
-"""The normalisation graph against a NumPy reference of the same steps, and its promises."""
+"""The normalization graph against a NumPy reference of the same steps, and its promises."""
 
 import numpy as np
 import onnx
@@ -144,8 +144,8 @@ def reference(picture: np.ndarray) -> tuple[np.ndarray, bool]:
     weights = []
     for axis, ((first, end), length) in enumerate(zip(edges, picture.shape, strict=True)):
         mass = around.sum(axis=1 - axis)
-        centre = np.sum(mass * np.arange(length)) / max(mass.sum(), 1e-6) + 0.5
-        margin = 14 - np.floor((centre - first) / step + 1e-3)
+        center = np.sum(mass * np.arange(length)) / max(mass.sum(), 1e-6) + 0.5
+        margin = 14 - np.floor((center - first) / step + 1e-3)
         room = np.floor(28 + 1e-3 - (end - first) / step)
         weights.append(shares(first, max(min(margin, room), 0), step, length))
     grey = weights[0] @ ink @ weights[1].T

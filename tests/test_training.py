@@ -227,7 +227,7 @@ def test_the_mean_of_the_last_weights_is_scored_and_kept(few, tmp_path, monkeypa
 
 
 def test_minibatches_come_in_the_datas_order_or_in_a_new_one_each_epoch(few):
-    def labelled(recipe):
+    def labeled(recipe):
         """The row number of every digit that `fit` gets, by epochs."""
         split = Split(few.train.images, np.arange(len(few.train.labels)))
         every = Minibatches(split, recipe)
@@ -237,15 +237,15 @@ def test_minibatches_come_in_the_datas_order_or_in_a_new_one_each_epoch(few):
 
     three = replace(SMALL, n_epochs=3)
     rows = np.arange(len(few.train.labels))
-    np.testing.assert_array_equal(labelled(three), [rows] * 3)
-    shuffled = labelled(replace(three, shuffle=True))
+    np.testing.assert_array_equal(labeled(three), [rows] * 3)
+    shuffled = labeled(replace(three, shuffle=True))
     for order in shuffled:
         np.testing.assert_array_equal(np.sort(order), rows)
     assert len({order.tobytes() for order in shuffled}) == 3
     # of the seed and the epoch alone: a longer training begins the same way
-    longer = labelled(replace(three, shuffle=True, n_epochs=5))
+    longer = labeled(replace(three, shuffle=True, n_epochs=5))
     np.testing.assert_array_equal(longer[:3], shuffled)
-    assert (labelled(replace(three, shuffle=True, seed=1)) != shuffled).any()
+    assert (labeled(replace(three, shuffle=True, seed=1)) != shuffled).any()
 
 
 def test_what_is_learned_beside_the_training_digits(few):

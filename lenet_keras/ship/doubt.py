@@ -19,7 +19,7 @@ from lenet_keras.data import Split
 from lenet_keras.distortion import Distort
 from lenet_keras.recipe import MODERN, Distortion
 
-__all__ = ["REFUSED", "Doubt", "colder", "doubt_of", "with_is_digit"]
+__all__ = ["REFUSED", "Doubt", "apply_temperature", "doubt_of", "with_is_digit"]
 
 REFUSED = 0.01  # the share of true digits that may be refused
 TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5), 321))  # 1 % apart
@@ -63,7 +63,7 @@ def _cost(logits: np.ndarray, labels: np.ndarray) -> float:
     return -float(np.mean(_log_softmax(logits)[np.arange(len(labels)), labels]))
 
 
-def colder(model: keras.Model, temperature: float) -> None:
+def apply_temperature(model: keras.Model, temperature: float) -> None:
     """Divide the weights of the model's logits by the temperature, in place."""
     layer = model.get_layer("logits")
     layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
@@ -73,7 +73,7 @@ def with_is_digit(model: onnx.ModelProto, doubt: Doubt) -> onnx.ModelProto:
     """digit.onnx with one more output: ``is_digit`` bool [N], false for what is refused.
 
     Args:
-        model: with the outputs ``probabilities`` and ``has_ink``, of a ``colder`` network.
+        model: with the outputs ``probabilities`` and ``has_ink``, of a calibrated network.
         doubt: goes into the file's metadata, too.
     """
     graph = model.graph

@@ -76,7 +76,7 @@ function render({ model, el }) {
 
   model.on("change:picture", given);
   model.on("change:answer", show);
-  // ink has the colour of the text around it: of a light theme or a dark one
+  // ink has the color of the text around it: of a light theme or a dark one
   const themes = new MutationObserver(() => pad.paint());
   themes.observe(document.body, { attributes: true });
   if (model.get("answer").label !== null) given();

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from lenet_keras.data import Split
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.model import SIDE, build_lenet5
-from lenet_keras.ship.doubt import Doubt, colder, doubt_of, with_is_digit
+from lenet_keras.ship.doubt import Doubt, apply_temperature, doubt_of, with_is_digit
 from lenet_keras.ship.normalization import IR_VERSION, digit_model
 
 __all__ = [
@@ -230,16 +230,16 @@ def lenet5_int8_onnx(lenet5: onnx.ModelProto, digits: np.ndarray) -> onnx.ModelP
                 op_types_to_quantize=["Conv", "Gemm", "MaxPool"],
                 nodes_to_exclude=["logits"],
             )
-            quantised = onnx.load(path)
+            quantized = onnx.load(path)
     except OSError as error:
         raise ExportError(
             f"The quantizer's files could not be written into {tempfile.gettempdir()} "
             f"({error.strerror or error}): make room there, or name another folder in TMPDIR."
         ) from error
-    del quantised.metadata_props[:], quantised.graph.value_info[:]
-    quantised.graph.name = "lenet5-int8"
-    _biases_in_float32(quantised.graph)
-    return _stamped(quantised, {p.key: p.value for p in lenet5.metadata_props})
+    del quantized.metadata_props[:], quantized.graph.value_info[:]
+    quantized.graph.name = "lenet5-int8"
+    _biases_in_float32(quantized.graph)
+    return _stamped(quantized, {p.key: p.value for p in lenet5.metadata_props})
 
 
 def _biases_in_float32(graph: onnx.GraphProto) -> None:
@@ -302,10 +302,10 @@ def lenet5_float_onnx(lenet5: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def digit_onnx(lenet5: onnx.ModelProto, doubt: Doubt) -> onnx.ModelProto:
-    """``lenet5`` behind the normalisation of ``normalization.py``: pictures as they come.
+    """``lenet5`` behind the normalization of ``normalization.py``: pictures as they come.
 
     Args:
-        lenet5: from ``lenet5_onnx``, of a network that ``doubt.colder`` calibrated.
+        lenet5: from ``lenet5_onnx``, of a network that ``doubt.apply_temperature`` calibrated.
         doubt: of that network: what is no digit.
     """
     about = {p.key: p.value for p in lenet5.metadata_props}
@@ -323,5 +323,5 @@ def calibrated_digit_onnx(
         metadata: as ``lenet5_onnx`` takes it.
     """
     doubt = doubt_of(model, split)
-    colder(model, doubt.temperature)
+    apply_temperature(model, doubt.temperature)
     return digit_onnx(lenet5_onnx(model, metadata), doubt)

@@ -169,7 +169,7 @@ function write(context, strokes, ink) {
  * A pad to draw on or open a photo in, with mouse, pen, finger or keyboard. On a photo the pen
  * draws a box, and what is in it becomes the photo.
  *
- * `root` holds a square <canvas tabindex="0"> in the colour of the ink, an <i> that shows where
+ * `root` holds a square <canvas tabindex="0"> in the color of the ink, an <i> that shows where
  * the keyboard's pen is, buttons of the classes undo and clear, and an <input type="file">.
  * `changed` is called when there is something else to see, and when the pen goes down or up.
  */
@@ -255,7 +255,7 @@ export class Pad {
     }
   }
 
-  /** Show the ink, in the colour that the page's style gives it now, or the photo. */
+  /** Show the ink, in the color that the page's style gives it now, or the photo. */
   paint() {
     const side = this.canvas.width;
     const context = this.canvas.getContext("2d");

@@ -21,8 +21,8 @@ const SENTENCES = {
   },
 };
 
-/** From orange at -limit over near-white to blue at limit: the course's colours of signs. */
-function colour(value, limit) {
+/** From orange at -limit over near-white to blue at limit: the course's colors of signs. */
+function color(value, limit) {
   const share = Math.min(1, Math.abs(value) / limit);
   const [red, green, blue] = value < 0 ? [213, 94, 0] : [0, 114, 178];
   const mix = (end) => Math.round(247 + share * (end - 247));
@@ -98,7 +98,7 @@ function render({ model, el }) {
     [...weights.children].forEach((input, k) => {
       const weight = kernel[Math.floor(k / size)][k % size];
       if (document.activeElement !== input) input.value = weight;
-      input.style.background = colour(weight, largest);
+      input.style.background = color(weight, largest);
       input.style.color = Math.abs(weight) > 0.6 * largest ? "white" : "black";
     });
     let context = digit.getContext("2d");
@@ -110,12 +110,12 @@ function render({ model, el }) {
       }),
     );
     frame(context, at.column, at.row, size);
-    // so that the colours of places keep their meaning, the scale is that of the whole map
+    // so that the colors of places keep their meaning, the scale is that of the whole map
     const limit = Math.max(1e-6, ...answers.flat().map(Math.abs));
     context = map.getContext("2d");
     for (let row = 0; row < side; row++)
       for (let column = 0; column < side; column++) {
-        context.fillStyle = visited[row][column] ? colour(answers[row][column], limit) : "#d9d9d9";
+        context.fillStyle = visited[row][column] ? color(answers[row][column], limit) : "#d9d9d9";
         context.fillRect(column * CELL, row * CELL, CELL, CELL);
       }
     frame(context, at.column, at.row, 1);
