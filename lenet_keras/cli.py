@@ -220,10 +220,10 @@ def _train(options: argparse.Namespace) -> int:
     from lenet_keras import run
 
     mnist = load_mnist(options.data)
-    recipe = RECIPES[options.recipe]
+    whole = recipe = RECIPES[options.recipe]
     print(_data_line(mnist))
     if mnist.name == "digits":
-        whole, recipe = recipe, for_digits(recipe)
+        recipe = for_digits(whole)
         print(
             f"They are few: minibatches of {recipe.batch_size} instead of {whole.batch_size}, "
             f"{recipe.n_epochs} epochs instead of {whole.n_epochs}."
@@ -240,7 +240,6 @@ def _train(options: argparse.Namespace) -> int:
         print(f"\nAdd --resume --out {folder} to the same command to resume.", file=sys.stderr)
         raise
     _summarize(done, mnist)
-    whole = RECIPES[options.recipe]
     if mnist.name == "mnist" and options.recipe == "fast":
         print(
             "That was today's way to train the tutorial's layers. `make reproduce` trains them as "

@@ -54,9 +54,6 @@ class SlidingWindow(Widget):
         return "SlidingWindow: run this cell in JupyterLab, and drag the window over the digit"
 
     def still_png(self) -> bytes:
-        return png_of(self._still(), dpi=90)
-
-    def _still(self) -> Figure:
         figure = Figure(figsize=(8, 2.8), layout="constrained")
         digit, weights, answers = figure.subplots(1, 3)
         digit.imshow(self.image, cmap="gray_r", vmin=0, vmax=1)
@@ -73,4 +70,4 @@ class SlidingWindow(Widget):
         digit.set_title(say("digit, and the window"))
         for axes in (digit, weights, answers):
             axes.set(xticks=[], yticks=[])
-        return figure
+        return png_of(figure, dpi=90)

@@ -62,9 +62,6 @@ class Valley(Widget):
         return "Valley: run this cell in JupyterLab, and choose a learning rate"
 
     def still_png(self) -> bytes:
-        return png_of(self._still(), dpi=90)
-
-    def _still(self) -> Figure:
         figure = Figure(figsize=(9, 2.8), layout="constrained")
         first, last = self.places[0], self.places[-1]
         fine = np.linspace(first, last, 200)
@@ -77,4 +74,4 @@ class Valley(Widget):
             axes.set(xlim=(first, last), xlabel=say("distance along the line"))
             axes.set_title(say("learning rate {:g}: {}").format(rate, say(verdict)))
         figure.axes[0].set_ylabel(say("cost"))
-        return figure
+        return png_of(figure, dpi=90)
