@@ -286,3 +286,23 @@ def test_asha_stops_the_hopeless_early(tmp_path, monkeypatch):
     monkeypatch.delattr(sweep, "_run_trials")  # all is there already
     again = sweep.sweep(tmp_path / "sweep.toml", tmp_path / "out")
     assert [each.status for each in again] == [each.status for each in outcomes]
+
+
+SPACED = """
+import os
+from lenet_keras.scale.cluster import connected
+with connected(environment={"WORD": "heard"}) as ray:
+    print(ray.get(ray.remote(lambda: os.environ["WORD"]).remote(), timeout=120))
+"""
+
+
+@needs_ray
+def test_workers_start_where_pythons_path_has_a_space(tmp_path):
+    if sys.prefix == sys.base_prefix:
+        pytest.skip("needs a virtual environment")
+    environment = tmp_path / "with a space"
+    environment.symlink_to(sys.prefix)
+    python = environment / "bin" / "python"
+    command = [str(python), "-c", SPACED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout.strip() == "heard", done.stderr[-2000:]

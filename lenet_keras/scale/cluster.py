@@ -7,7 +7,9 @@ import importlib
 import importlib.util
 import logging
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,6 +61,8 @@ def connected(address: str = "", environment: Mapping[str, str] | None = None) -
     options: dict[str, Any] = {} if address else {"include_dashboard": False}
     if environment:
         options["runtime_env"] = {"env_vars": dict(environment)}
+        if not address:  # a shell starts the workers, and Ray gives it this path as it is
+            options["runtime_env"]["py_executable"] = shlex.quote(sys.executable)
     try:
         _start(ray, address, options)
     except Exception as error:  # of a node that is slow to start Ray raises a bare one
