@@ -91,7 +91,8 @@ def use_style(language: str = "en") -> None:
     fonts = ["DejaVu Sans"]
     if language == "zh":
         _words.update(CHINESE)
-        fonts += [font for font in CHINESE_FONTS if font in get_font_names()][:1]
+        installed = get_font_names()
+        fonts += [font for font in CHINESE_FONTS if font in installed][:1]
         if len(fonts) == 1:
             warnings.warn(
                 "No font with Chinese characters was found, so the figures show boxes. Install one "

@@ -13,7 +13,6 @@ over in English, marked, and the tests fail until it is written.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from translate import translated, words
+from translate import numbers, translated, words
 
 HERE = Path(__file__).parent
 MISSING = "<!-- 待译 -->\n"  # "to be translated"
@@ -117,12 +116,6 @@ def carried(path: Path) -> tuple[nbformat.NotebookNode, list[str]]:
             text = MISSING + cell.source
         cell.source = text
     return notebook, missing
-
-
-def numbers(cell: nbformat.NotebookNode) -> list[str]:
-    """The numbers that a code cell prints, in no order: Chinese may put them in another."""
-    printed = "".join(output.get("text", "") for output in cell.outputs)
-    return sorted(re.findall(r"\d+(?:[.,]\d+)*", printed))
 
 
 def formatted(notebook: nbformat.NotebookNode, path: Path) -> nbformat.NotebookNode:

@@ -58,6 +58,12 @@ def translated(code: str, chinese: dict[str, str]) -> str:
     return PHRASE.sub(replaced, code)
 
 
+def numbers(cell: nbformat.NotebookNode) -> list[str]:
+    """The numbers that a code cell prints, in no order: Chinese may put them in another."""
+    printed = "".join(output.get("text", "") for output in cell.outputs)
+    return sorted(re.findall(r"\d+(?:[.,]\d+)*", printed))
+
+
 def _phrase(match: re.Match) -> str:
     if match["comment"] is not None:
         return match["comment"].strip()

@@ -19,7 +19,7 @@ import pytest
 
 from lenet_keras import course
 from lenet_keras.errors import LenetKerasError
-from notebooks.translate import phrases, translated, words
+from notebooks.translate import numbers, phrases, translated, words
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -168,12 +168,6 @@ def test_both_languages_run_the_same_code_to_the_same_numbers_and_pictures(name)
         assert pictures(ours) == pictures(theirs), stale
         if not ours.metadata.get("tags"):
             assert numbers(ours) == numbers(theirs), stale
-
-
-def numbers(cell):
-    """What a cell prints in figures; in Chinese they may stand in another order."""
-    printed = "".join(output.get("text", "") for output in cell.outputs)
-    return sorted(re.findall(r"\d+(?:[.,]\d+)*", printed))
 
 
 def pictures(cell):

@@ -1,6 +1,7 @@
 """The lessons for Colab, each with a first cell that brings the rest of the repository there.
 
-python docs/site/colab.py FOLDER   both languages, for the repository that GITHUB_REPOSITORY names
+For both languages, into a folder, of the repository that GITHUB_REPOSITORY names:
+``python docs/site/colab.py FOLDER``.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ output.enable_custom_widget_manager()  # to draw in lesson 10"""
 
 
 def main(target: Path) -> None:
+    repository = os.environ["GITHUB_REPOSITORY"]
     for folder, root in (("notebooks", ".."), ("notebooks/zh", "../..")):
         (target / folder).mkdir(parents=True, exist_ok=True)
-        repository = os.environ["GITHUB_REPOSITORY"]
         fetch = FETCH.format(repository=repository, folder=folder, root=root)
         for path in sorted((ROOT / folder).glob("*.ipynb")):
             lesson = nbformat.read(path, as_version=4)

@@ -1,6 +1,5 @@
 """How Sphinx makes pages of what pages.py laid out; the tag `zh` or `en` says which language."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -15,13 +14,11 @@ from lenet_keras import quiet_tensorflow
 quiet_tensorflow()  # the docstrings are imported
 
 here = "zh" if tags.has("zh") else "en"  # noqa: F821
-repository = os.environ.get("GITHUB_REPOSITORY", "")
 
 project = "lenet-keras"
 author = "the lenet-keras authors"
 copyright = author
 language = {"en": "en", "zh": "zh_CN"}[here]
-exclude_patterns = ["**/node_modules"]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nb_execution_mode = "off"  # the stored outputs: `make test` says that they are true
@@ -54,9 +51,9 @@ html_theme_options = {
     "article_header_end": ["language.html", "article-header-buttons.html"],
     "use_download_button": False,
 }
-if repository:
+if pages.REPOSITORY:
     html_theme_options |= {
-        "repository_url": f"https://github.com/{repository}",
+        "repository_url": f"https://github.com/{pages.REPOSITORY}",
         "repository_branch": "colab",
         "launch_buttons": {"colab_url": "https://colab.research.google.com"},
         "use_repository_button": True,
@@ -88,7 +85,8 @@ def pairs(run: str) -> list[str]:
 
 
 def other_language(app, pagename, templatename, context, doctree):
-    page = next((p for p in pages.PAGES[here] if re.sub(r"\.\w+$", "", p) == pagename), "index.md")
+    known = {str(Path(page).with_suffix("")): page for page in pages.PAGES[here]}
+    page = known.get(pagename, "index.md")
     context["zh"] = here == "zh"
     start = page if page != "index.md" else f"{pagename}.md"
     context["other_language"] = pages.between(start, here, pages.twin(page, here))

@@ -24,7 +24,6 @@ ROOT = HERE.parent.parent
 SOURCE, SITE = ROOT / "build/site-source", ROOT / "build/site"
 REPOSITORY = os.environ.get("GITHUB_REPOSITORY", "")
 
-
 DOCUMENTS = {
     "en": "notebooks/*.ipynb notebooks/*.md export/*.md export/*/README.md docs/*.md "
     "docs/site/api.md benchmarks/README.md benchmarks/results/*.md results/*/README.md "
@@ -44,7 +43,7 @@ LINK = re.compile(r"\]\(<?(?!\w+:)([^)#>\s]*)(#[^)>\s]*)?>?\)")
 
 def address(page: str, language: str) -> str:
     """A page's place on the site."""
-    return ("zh/" if language == "zh" else "") + re.sub(r"\.\w+$", ".html", page)
+    return ("zh/" if language == "zh" else "") + Path(page).with_suffix(".html").as_posix()
 
 
 def twin(page: str, language: str) -> str:
@@ -108,15 +107,13 @@ def label(page: str, cell: str) -> str:
     return f"{Path(page).stem[:2]}-{cell}"
 
 
-def lesson(page: str, language: str, linked: set[str]) -> str:
-    """A lesson as its page's source: links turned, linked cells named, folded code folded."""
+def lesson(page: str, language: str) -> str:
+    """A lesson as its page's source: links turned, cells named, folded code folded."""
     notebook = nbformat.read(ROOT / page, as_version=4)
     links = Links(page, language)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            name = label(page, cell.id)
-            named = f"({name})=\n" if name in linked else ""
-            cell.source = named + links.turned(cell.source)
+            cell.source = f"({label(page, cell.id)})=\n{links.turned(cell.source)}"
         elif "jupyter" in cell.metadata:
             cell.metadata = {"tags": ["hide-input"]}
     return nbformat.writes(notebook)
@@ -133,17 +130,11 @@ def front(language: str) -> str:
 
 def assemble(language: str) -> None:
     """Put the source of every page of a language where Sphinx will read it."""
-    texts = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES[language][1:]]
-    linked = {
-        label(target or page, cell)
-        for page, text in zip(PAGES[language][1:], texts)
-        for target, cell in re.findall(r"\]\(([\w./]*)#cell-id=([\w-]+)\)", text)
-    }
     for page in PAGES[language]:
         if page == "index.md":
             text = front(language)
         elif page.endswith(".ipynb"):
-            text = lesson(page, language, linked)
+            text = lesson(page, language)
         else:
             text = Links(page, language).turned((ROOT / page).read_text(encoding="utf-8"))
             if not text.startswith(("# ", "---")):  # a table as its program printed it
