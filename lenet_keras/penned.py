@@ -5,7 +5,8 @@ often as long as half the stem, and sometimes a foot; a 7 has a bar; a 4 is open
 draws its lines anew every time; then all of the digit is slanted, bent and written with another
 pen, and brought to MNIST's normal form (LeCun and others 1998, section III.A).
 
-Letters, scribbles, frames and two digits side by side are here too: what is no digit at all.
+Letters, scribbles, frames and two digits side by side are here too, and what a camera sees on
+paper with nothing written on it, lines, squares, shadows and specks: what is no digit at all.
 
 A stroke is a list of points (x to the right, y down) in a square of 1 by 1.
 """
@@ -26,6 +27,7 @@ Form = Callable[[Rng], list[Stroke]]
 
 SIDE, BOX = 28, 20  # of the picture, and of the square that the ink fills
 POINTS = 72  # that a digit's strokes are drawn with, together
+SHARP, CLOUDY = 1.5, 6.0  # an edge is no wider, in pixels: a pen's, and a shadow's or speck's
 AT_ONCE = 100  # digits drawn together: about 50 MB
 NO_DIGIT = -1  # the label of what is none
 
@@ -42,6 +44,12 @@ def arc(x: float, y: float, rx: float, ry: float, start: float, end: float) -> S
 
 def joined(*strokes: Stroke) -> Stroke:
     return np.concatenate(strokes)
+
+
+def turned(stroke: Stroke, degrees: float) -> Stroke:
+    """Clockwise, around (0, 0)."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return stroke @ np.array([[cos, sin], [-sin, cos]])
 
 
 # --- the ten digits ----------------------------------------------------------------------
@@ -262,7 +270,42 @@ def frame(rng: Rng) -> list[Stroke]:
     return [line((0, 0), (width, 0), (width, height), (0, height), (0, 0))]
 
 
-OTHERS: list[Form] = [letter, pair, letter, pair, letter, pair, scribble, frame]
+def ruled(rng: Rng) -> list[Stroke]:
+    """Parallel lines, whole or broken; one or two lie, as one that stands would be a 1."""
+    n = int(rng.integers(1, 8))
+    turn = rng.uniform(-20, 20) if n < 3 else rng.uniform(0, 180)
+    dashes = rng.integers(2, 24 // n + 1) if rng.random() < 0.3 else 1
+    ends = np.linspace(0, 1, 2 * dashes).reshape(-1, 2)
+    rows = np.linspace(0, rng.uniform(0.7, 1.3), n)
+    return [turned(line((begin, y), (end, y)), turn) for y in rows for begin, end in ends]
+
+
+def squared(rng: Rng) -> list[Stroke]:
+    """Squares, at least two either way: one could be a 0, and two of them an 8."""
+    out = rng.uniform(0, 0.3)  # so far the lines go beyond the last squares
+    across, down = np.linspace(0, 1, rng.integers(3, 6)), np.linspace(0, 1, rng.integers(3, 6))
+    rows = [line((-out, y), (1 + out, y)) for y in across]
+    return rows + [line((x, -out), (x, 1 + out)) for x in down]
+
+
+def shadow(rng: Rng) -> list[Stroke]:
+    """A wedge or a bar, filled to and fro; one that stands is too wide for a 1."""
+    stands = rng.random() < 0.5
+    left, right = rng.uniform(0.65 if stands else 0.1, 1), rng.uniform(0, 1)
+    x = np.tile([0, 1, 1, 0], 3)
+    y = np.repeat(np.linspace(0, 1, 6), 2) * (left + (right - left) * x)
+    turn = 90 * stands + 180 * rng.integers(0, 2) + rng.uniform(-20, 20)
+    return [turned(np.stack([x, y], axis=1), turn)]
+
+
+def specks(rng: Rng) -> list[Stroke]:
+    """Dust, or where their edges are soft, clouds."""
+    return [line(p, p + 0.02) for p in rng.uniform(0, 1, (rng.integers(6, 25), 2))]
+
+
+PAPER: list[Form] = [ruled, squared, shadow, specks]  # with nothing written on it
+OTHERS: list[Form] = [*(letter, pair) * 4, scribble, frame, *PAPER]
+SOFT: list[Form] = [shadow, specks]
 
 
 # --- hand and pen ------------------------------------------------------------------------
@@ -281,7 +324,8 @@ def by_hand(strokes: list[Stroke], rng: Rng, unsteady: float | None = None) -> n
     """
     lengths = [np.hypot(*np.diff(stroke, axis=0).T).sum() for stroke in strokes]
     shares = np.maximum(3, np.round(POINTS * np.array(lengths) / sum(lengths)).astype(int))
-    shares[np.argmax(shares)] += POINTS - shares.sum()
+    while left := POINTS - shares.sum():  # the longest gets or gives them
+        shares[np.argmax(shares)] += np.sign(left)
     round_off = int(rng.integers(0, 5))
     points = np.concatenate(
         [rounded(evenly(stroke, n), round_off) for stroke, n in zip(strokes, shares)]
@@ -293,10 +337,9 @@ def by_hand(strokes: list[Stroke], rng: Rng, unsteady: float | None = None) -> n
         wave, phase = rng.normal(0, 3, 2), rng.uniform(0, 2 * np.pi)
         bend += rng.normal(0, unsteady, 2) * np.sin(points @ wave + phase)[:, None]
     points = points + bend
-    slant, turn = rng.normal(0.12, 0.2), np.deg2rad(rng.normal(0, 6))
+    slant, turn = rng.normal(0.12, 0.2), rng.normal(0, 6)
     points[:, 0] = points[:, 0] * np.exp(rng.normal(-0.2, 0.25)) - slant * points[:, 1]
-    cos, sin = np.cos(turn), np.sin(turn)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return turned(points, turn)
 
 
 def evenly(stroke: Stroke, n: int) -> Stroke:
@@ -314,18 +357,19 @@ def rounded(stroke: Stroke, times: int) -> Stroke:
     return stroke
 
 
-def inked(points: np.ndarray, rng: Rng) -> np.ndarray:
+def inked(points: np.ndarray, rng: Rng, softest: np.ndarray | float = SHARP) -> np.ndarray:
     """Lines as ink in MNIST's normal form: 20 pixels long, its mass in the middle.
 
     Args:
         points: float64 [N, POINTS, 2].
+        softest: no edge is wider, in pixels; for all, or float64 [N, 1].
 
     Returns:
         uint8 [N, 28, 28].
     """
     n = len(points)
     radius = np.exp(rng.normal(np.log(1.45), 0.28, (n, 1))).clip(0.8, 2.5)
-    soft = rng.uniform(0.8, 1.5, (n, 1))  # how many pixels wide the edge is
+    soft = rng.uniform(0.8, softest, (n, 1))  # how many pixels wide the edge is
     low, high = points.min(axis=1), points.max(axis=1)
     size = (high - low).max(axis=1)[:, None, None]
     room = (BOX - 2 * radius - soft)[:, :, None]
@@ -357,10 +401,13 @@ def centered(image: np.ndarray) -> np.ndarray:
 
 def drawn(forms: Sequence[Form], rng: Rng) -> np.ndarray:
     """Each form once, uint8 [N, 28, 28]."""
-    parts = [forms[i : i + AT_ONCE] for i in range(0, len(forms), AT_ONCE)]
-    return np.concatenate(
-        [inked(np.stack([by_hand(form(rng), rng) for form in part]), rng) for part in parts]
-    )
+    images = []
+    for i in range(0, len(forms), AT_ONCE):
+        part = forms[i : i + AT_ONCE]
+        points = np.stack([by_hand(form(rng), rng) for form in part])
+        softest = np.array([[CLOUDY if form in SOFT else SHARP] for form in part])
+        images.append(inked(points, rng, softest))
+    return np.concatenate(images)
 
 
 def penned_digits(n: int, seed: int) -> Split:
@@ -379,7 +426,7 @@ def penned_digits(n: int, seed: int) -> Split:
 
 
 def penned_others(n: int, seed: int) -> Split:
-    """n pictures that are no digit: letters, two digits side by side, scribbles, frames.
+    """n pictures that are no digit: letters, two digits at once, scribbles, frames, empty paper.
 
     Args:
         n: 1 or more.

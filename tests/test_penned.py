@@ -10,14 +10,20 @@ from lenet_keras.penned import (
     DIGITS,
     LETTERS,
     NO_DIGIT,
+    OTHERS,
     POINTS,
     by_hand,
     drawn,
     evenly,
+    letter,
     one,
+    pair,
     penned_digits,
     penned_others,
+    ruled,
     seven,
+    shadow,
+    squared,
 )
 from lenet_keras.run import load_model
 
@@ -98,11 +104,21 @@ def test_letters_that_are_a_digits_twins_are_left_out():
     assert not set("OoIlZzSsBbGgqQ") & set(LETTERS)
 
 
-@settings(max_examples=50)
-@given(st.integers(0, 9), st.integers(0, 2**32 - 1))
-def test_every_digit_fits_into_its_points(digit, seed):
+def test_most_of_what_is_no_digit_is_written():
+    assert 2 * sum(form in (letter, pair) for form in OTHERS) > len(OTHERS)
+
+
+@given(st.sampled_from([ruled, squared, shadow]), st.integers(0, 2**32 - 1))
+def test_nothing_on_empty_paper_stands_like_a_one(form, seed):
+    x, _ = np.concatenate(form(np.random.default_rng(seed))).T
+    assert np.ptp(x) > 0.6
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([*DIGITS, *OTHERS]), st.integers(0, 2**32 - 1))
+def test_every_form_fits_into_its_points(form, seed):
     rng = np.random.default_rng(seed)
-    points = by_hand(DIGITS[digit](rng), rng)
+    points = by_hand(form(rng), rng)
     assert points.shape == (POINTS, 2) and np.isfinite(points).all()
 
 
