@@ -273,7 +273,7 @@ def frame(rng: Rng) -> list[Stroke]:
 def ruled(rng: Rng) -> list[Stroke]:
     """Parallel lines, whole or broken; one or two lie, as one that stands would be a 1."""
     n = int(rng.integers(1, 8))
-    turn = rng.uniform(-20, 20) if n < 3 else rng.uniform(0, 180)
+    turn = rng.uniform(-20, 20) + 90 * (n > 2 and rng.random() < 0.3)
     dashes = rng.integers(2, 24 // n + 1) if rng.random() < 0.3 else 1
     ends = np.linspace(0, 1, 2 * dashes).reshape(-1, 2)
     rows = np.linspace(0, rng.uniform(0.7, 1.3), n)
