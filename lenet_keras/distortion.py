@@ -14,12 +14,13 @@ import numpy as np
 from keras import ops
 
 from lenet_keras.model import SIDE
-from lenet_keras.recipe import Distortion
+from lenet_keras.recipe import Distortion, Recipe
 
-__all__ = ["Distort"]
+__all__ = ["Distort", "Fading", "strength"]
 
 KNOTS = 7  # the displacements are drawn on a grid of 7x7, 4.5 pixels apart,
 SMOOTHNESS = 4.0  # and blended by Gaussians of this standard deviation (Simard's sigma)
+FADED = 0.3  # of its strength, what is left of a distortion that fades
 
 
 class Distort(keras.layers.Layer):
@@ -30,12 +31,18 @@ class Distort(keras.layers.Layer):
         seed: of the randomness; the same seed, the same sequence of distortions.
 
     Call with uint8 [N, 28, 28]; returns the same. What lies outside the picture is 0.
+
+    Attributes:
+        strength: a variable, 1 at first; all distortions but ``faint`` are so many times as large.
     """
 
     def __init__(self, distortion: Distortion, seed: int = 0) -> None:
         super().__init__(name="distort", dtype="float32", autocast=False)
         self.distortion = distortion
         self.random = keras.random.SeedGenerator(seed)
+        self.strength = self.add_weight(
+            shape=(), initializer="ones", trainable=False, name="strength"
+        )
         self.centered = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
         knots = np.linspace(self.centered[0], self.centered[-1], KNOTS, dtype=np.float32)
         blend = np.exp(-(((self.centered[:, None] - knots) / SMOOTHNESS) ** 2) / 2)
@@ -59,7 +66,8 @@ class Distort(keras.layers.Layer):
         d = self.distortion
 
         def draw(limit: float) -> keras.KerasTensor:
-            return keras.random.uniform((n, 1, 1), -limit, limit, seed=self.random)
+            drawn = keras.random.uniform((n, 1, 1), -limit, limit, seed=self.random)
+            return drawn * self.strength
 
         angle = draw(np.deg2rad(d.rotation))
         cos, sin = ops.cos(angle), ops.sin(angle)
@@ -71,16 +79,33 @@ class Distort(keras.layers.Layer):
         if d.elastic:
             grids = keras.random.normal((2, n, KNOTS, KNOTS), 0.0, d.elastic, seed=self.random)
             bends = ops.matmul(ops.matmul(self.blend, grids), self.blend.T)
-            y, x = y + bends[0], x + bends[1]
+            y, x = y + bends[0] * self.strength, x + bends[1] * self.strength
         return y - self.centered[0], x - self.centered[0]
 
     def _another_pen(self, values: keras.KerasTensor) -> keras.KerasTensor:
         n = ops.shape(values)[0]
         s = self.distortion.stroke
-        share = keras.random.uniform((n, 1, 1), -s, s, seed=self.random)
+        share = keras.random.uniform((n, 1, 1), -s, s, seed=self.random) * self.strength
         thicker = ops.relu(share) * (_of_neighbors(ops.maximum, values) - values)
         thinner = ops.relu(-share) * (values - _of_neighbors(ops.minimum, values))
         return values + thicker - thinner
+
+
+class Fading(keras.callbacks.Callback):
+    """Sets a layer's strength at the beginning of every epoch, as the recipe wants it."""
+
+    def __init__(self, distort: Distort, recipe: Recipe) -> None:
+        super().__init__()
+        self.distort, self.recipe = distort, recipe
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.distort.strength.assign(strength(epoch / self.recipe.n_epochs, self.recipe.fading))
+
+
+def strength(done: float, fading: float) -> float:
+    """How strong distortions are, when this share of the epochs is done: 1, then down to FADED."""
+    faded = max(0.0, 1 - (1 - done) / fading) if fading else 0.0
+    return 1 - (1 - FADED) * faded
 
 
 def _of_neighbors(choose: Callable, values: keras.KerasTensor) -> keras.KerasTensor:

@@ -63,6 +63,7 @@ class Averaged:
         self.latest = deque(latest, maxlen=n)
 
     def __call__(self, learner: keras.Model) -> keras.Model:
-        self.latest.append(learner.get_weights())
+        weights = learner.trainable_variables  # without what distortions keep
+        self.latest.append([keras.ops.convert_to_numpy(each) for each in weights])
         self.network.set_weights([np.mean(each, axis=0) for each in zip(*self.latest)])
         return self.network

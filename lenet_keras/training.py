@@ -20,7 +20,7 @@ from keras import ops
 
 from lenet_keras.data import Mnist
 from lenet_keras.devices import building_on, check_devices, fitting_on, native_precision
-from lenet_keras.distortion import Distort
+from lenet_keras.distortion import Distort, Fading
 from lenet_keras.errors import LenetKerasError
 from lenet_keras.memory import keep_freed_memory
 from lenet_keras.minibatches import Minibatches, to_learn
@@ -64,14 +64,16 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, fall, warmup_target=rate, warmup_steps=n_train_batches
         )
-    optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[recipe.optimizer]
+    optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[recipe.optimizer](rate)
+    if recipe.weight_decay:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
     distort = [Distort(recipe.distortion, recipe.seed)] if recipe.distortion else []
     learner = keras.Sequential([*distort, model]) if distort else model
     at_once = math.gcd(n_train_batches, validation_frequency(n_train_batches, recipe.patience))
     if keras.backend.backend() == "torch":
         at_once = 1  # Keras on PyTorch has no other
     learner.compile(
-        optimizer=optimizer(rate),
+        optimizer=optimizer,
         loss=_unsure_of_others
         if recipe.others
         else keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
@@ -171,6 +173,8 @@ class Training:
         Raises:
             TrainingError: the cost became NaN or infinite.
         """
+        first = self.learner.layers[0]
+        fading = [Fading(first, self.recipe)] if isinstance(first, Distort) else []
         with fitting_on(self.devices):
             self.learner.fit(
                 Minibatches(self.learned, self.recipe, self.first_epoch),
@@ -179,7 +183,7 @@ class Training:
                 steps_per_epoch=self.n_train_batches,
                 shuffle=False,  # the minibatches have their order
                 verbose=0,
-                callbacks=[self.stopping, *callbacks],
+                callbacks=[*fading, self.stopping, *callbacks],
             )
 
     def state(self) -> State:

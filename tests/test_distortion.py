@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from lenet_keras.distortion import Distort, _bilinear
+from lenet_keras.distortion import FADED, Distort, _bilinear, strength
 from lenet_keras.recipe import Distortion
 
 PLACES = arrays(np.float32, (2, 28, 28), elements=st.floats(-40, 70, width=32))
@@ -111,3 +111,23 @@ def test_a_faint_digit_is_the_same_digit_with_less_ink(digits):
     share = changed.sum((1, 2)) / images.sum((1, 2))
     np.testing.assert_allclose(changed, share[:, None, None] * images, atol=1)
     assert 0.39 < share.min() < 0.45 and 0.95 < share.max() <= 1.001
+
+
+def test_distortions_are_as_large_as_the_layers_strength():
+    distortion = Distortion(rotation=10, scale=0.1, shear=0.1, shift=1.5, elastic=0.8)
+    still = np.broadcast_to(np.arange(28), (5, 28, 28))
+    moved = []
+    for strength_ in (1.0, 0.01, 0.0):
+        layer = Distort(distortion, seed=3)
+        layer.strength.assign(strength_)
+        moved.append(keras.ops.convert_to_numpy(layer._where_from(5)[1]) - still)
+    np.testing.assert_allclose(moved[1], moved[0] / 100, atol=5e-3)  # all but the turn are linear
+    np.testing.assert_allclose(moved[2], 0, atol=1e-5)
+
+
+def test_distortions_fade_at_the_end_and_nowhere_else():
+    assert [strength(done, 0.0) for done in (0.0, 0.9)] == [1, 1]
+    assert [strength(done, 0.25) for done in (0.0, 0.5, 0.75)] == [1, 1, 1]
+    assert strength(0.875, 0.25) == pytest.approx((1 + FADED) / 2)
+    assert strength(1.0, 0.25) == pytest.approx(FADED)
+    assert strength(0.5, 1.0) == pytest.approx((1 + FADED) / 2)

@@ -39,6 +39,7 @@ recipes = st.builds(
     patience_increase=st.integers(1, 9),
     improvement_threshold=st.floats(0.1, 1),
     seed=st.integers(0, 2**32 - 1),
+    fading=st.floats(0, 1),
     **{name: st.sampled_from(words) for name, words in CHOICES.items()},
 )
 
@@ -65,7 +66,7 @@ def test_a_field_of_the_distortion_is_changed_alone():
 def test_the_tutorials_dictionary_has_only_what_the_tutorial_has():
     """So a field that is added later does not change what older runs are."""
     assert {"dropout", "schedule", "distortion"}.isdisjoint(TUTORIAL.to_dict())
-    assert {"penned", "others"}.isdisjoint(MODERN.to_dict())
+    assert {"penned", "others", "fading", "weight_decay"}.isdisjoint(MODERN.to_dict())
     assert {"learning_rate", "nkerns", "seed"} <= set(TUTORIAL.to_dict())
     assert {"dropout", "schedule", "distortion"} <= set(MODERN.to_dict())
 
@@ -99,6 +100,9 @@ INVALID = [
     {"dropout": 1.0},
     {"dropout": -0.1},
     {"dropout": math.nan},
+    {"weight_decay": -0.1},
+    {"weight_decay": 0.1},
+    {"fading": 1.1},
     {"learning_rate": 0.0},
     {"learning_rate": -0.1},
     {"learning_rate": math.inf},

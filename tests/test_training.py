@@ -16,12 +16,13 @@ import pytest
 from lenet_keras import MODERN, TUTORIAL, build_lenet5, evaluate_lenet5, train
 from lenet_keras.data import Mnist, Split
 from lenet_keras.devices import native_precision
+from lenet_keras.distortion import FADED
 from lenet_keras.minibatches import Minibatches, to_learn
 from lenet_keras.penned import NO_DIGIT
 from lenet_keras.recipe import FAST, for_digits
 from lenet_keras.run import RunError, load_model, load_record, new_run_dir
 from lenet_keras.score import zero_one_loss
-from lenet_keras.training import TrainingError, compiled, initial_model
+from lenet_keras.training import Training, TrainingError, compiled, initial_model
 
 ROOT = Path(__file__).parent.parent
 # On few digits; patience so short that it validates mid-epoch and stops by itself.
@@ -224,6 +225,29 @@ def test_the_mean_of_the_last_weights_is_scored_and_kept(few, tmp_path, monkeypa
             np.testing.assert_allclose(c, (a + b) / 2, atol=1e-7)
     for ours, best in ((kept, each[2]), (mean_kept, means[2])):
         assert all(np.array_equal(a, b) for a, b in zip(ours, best, strict=True))
+
+
+def test_distortions_fade_in_a_training(few):
+    recipe = replace(SMALL, distortion=MODERN.distortion, fading=0.5, n_epochs=4, patience=10**6)
+    training, seen = Training(recipe, few), []
+    strengths = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(float(training.learner.layers[0].strength))
+    )
+    training.fit([strengths])
+    assert seen == pytest.approx([1, 1, 1, (1 + FADED) / 2])
+
+
+def test_weight_decay_shrinks_weights_beside_adams_steps(few):
+    """The first step of AdamW is Adam's, from weights that are smaller by rate * decay."""
+    recipe = replace(SMALL, optimizer="adam", learning_rate=0.01, batch_size=500, n_epochs=1)
+    start = initial_model(recipe).get_weights()
+    plain, decayed = (
+        trained.network.get_weights()
+        for trained in (Training(recipe, few), Training(replace(recipe, weight_decay=0.5), few))
+        if trained.fit() is None
+    )
+    for before, without, after in zip(start, plain, decayed):
+        np.testing.assert_allclose(after, without - 0.01 * 0.5 * before, atol=1e-6)
 
 
 def test_minibatches_come_in_the_datas_order_or_in_a_new_one_each_epoch(few):
