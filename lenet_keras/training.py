@@ -29,7 +29,7 @@ from lenet_keras.patience import PatienceStopping, Validation, validation_freque
 from lenet_keras.recipe import Recipe
 from lenet_keras.score import Averaged, zero_one_loss
 
-__all__ = ["State", "Training", "TrainingError", "compiled", "initial_model"]
+__all__ = ["State", "Training", "TrainingError", "compiled", "initial_model", "optimizer_of"]
 
 
 class TrainingError(LenetKerasError):
@@ -58,22 +58,13 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
         recipe: the optimizer and its schedule, the distortion.
         n_train_batches: minibatches in an epoch; the schedule and the validations count them.
     """
-    rate = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        fall = max(1, (recipe.n_epochs - 1) * n_train_batches)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, fall, warmup_target=rate, warmup_steps=n_train_batches
-        )
-    optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[recipe.optimizer](rate)
-    if recipe.weight_decay:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
     distort = [Distort(recipe.distortion, recipe.seed)] if recipe.distortion else []
     learner = keras.Sequential([*distort, model]) if distort else model
     at_once = math.gcd(n_train_batches, validation_frequency(n_train_batches, recipe.patience))
     if keras.backend.backend() == "torch":
         at_once = 1  # Keras on PyTorch has no other
     learner.compile(
-        optimizer=optimizer,
+        optimizer=optimizer_of(recipe, n_train_batches),
         loss=_unsure_of_others
         if recipe.others
         else keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
@@ -82,6 +73,19 @@ def compiled(model: keras.Model, recipe: Recipe, n_train_batches: int) -> keras.
     )
     learner.optimizer.build(learner.trainable_variables)
     return learner
+
+
+def optimizer_of(recipe: Recipe, n_train_batches: int) -> keras.optimizers.Optimizer:
+    """The recipe's, with its schedule, which counts minibatches."""
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        fall = max(1, (recipe.n_epochs - 1) * n_train_batches)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, fall, warmup_target=rate, warmup_steps=n_train_batches
+        )
+    if recipe.weight_decay:
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    return {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[recipe.optimizer](rate)
 
 
 def _unsure_of_others(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
