@@ -1,6 +1,6 @@
 """What a network refuses: letters, two digits, scribbles, frames; and how many true digits.
 
-    LENET_KERAS_DATA=... python benchmarks/doubt.py results/modern/seed-1 results/best/seed-1
+    LENET_KERAS_DATA=... python benchmarks/doubt.py RUN ...
 
 Temperature and threshold are fitted to distorted validation digits (lenet_keras/ship/doubt.py), as
 an export does it, and each network reads pictures through a digit.onnx made here. It may have

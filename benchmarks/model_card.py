@@ -37,16 +37,16 @@ def runs(mnist: Mnist) -> dict[str, str]:
     record = load_record(ROOT / "results/tutorial")
     if record.data.digest != mnist.digest:
         raise SystemExit("The card is about MNIST: set LENET_KERAS_DATA to where it is.")
-    (best,) = (model.parent for model in (ROOT / "results/best").glob("*/model.keras"))
-    best_record = load_record(best)
+    (taught,) = (model.parent for model in (ROOT / "results/committee").glob("*/model.keras"))
+    taught_record = load_record(taught)
     return {
         "seed": str(record.recipe.seed),
         "validation_error": f"{record.result.best_validation_error:.2f}",
         "epochs": str(record.epochs),
-        "best_run": best.name,
-        "best_seed": str(best_record.recipe.seed),
-        "best_epochs": str(best_record.epochs),
-        "best_validation_error": f"{best_record.result.best_validation_error:.2f}",
+        "taught_run": taught.name,
+        "taught_seed": str(taught_record.recipe.seed),
+        "taught_epochs": str(taught_record.epochs),
+        "taught_validation_error": f"{taught_record.result.best_validation_error:.2f}",
         "data_digest": record.data.digest,
     }
 

@@ -1,6 +1,6 @@
 """Digits as people write them elsewhere: how many a network misreads, and which.
 
-    LENET_KERAS_DATA=... python benchmarks/penned.py results/modern/seed-1 results/best/seed-1
+    LENET_KERAS_DATA=... python benchmarks/penned.py RUN ...
 
 Each run's network stands in a digit.onnx made here and reads pictures of 200 pixels. They are drawn
 with the forms of lenet_keras/penned.py, but by less steady hands than any it may have learned from,

@@ -228,7 +228,7 @@ def test_the_readmes_spread_is_the_committed_runs(page):
             assert re.search(f"{mean:.2f} ± {deviation:.2f} ?%", readme)
 
 
-@pytest.mark.parametrize("recipe", ["fast", "modern", "best"])
+@pytest.mark.parametrize("recipe", ["fast", "modern", "best", "committee"])
 def test_the_readmes_studies_are_the_committed_runs(recipe):
     records = [json.loads(path.read_text()) for path in ROOT.glob(f"results/{recipe}/*/run.json")]
     assert len(records) == 5
