@@ -33,8 +33,9 @@ import keras
 import numpy as np
 from jax import lax
 from paper import seen_on_paper
+from study import SEEDS, mean_and_sd
 
-from lenet_keras import BEST, TUTORIAL, Recipe, load_mnist
+from lenet_keras import BEST, Recipe, load_mnist
 from lenet_keras.data import Mnist, Split
 from lenet_keras.devices import native_precision
 from lenet_keras.distortion import Distort, strength
@@ -49,7 +50,7 @@ TEACHER = replace(
 )
 STUDENT = replace(TEACHER, name="committee", dropout=0.0, n_epochs=200)
 TEACHERS = tuple(range(101, 117))  # seeds
-STUDENTS = (TUTORIAL.seed, 1, 2, 3, 4)
+STUDENTS = SEEDS
 N_PAPER = 16_000  # digits on other paper
 TAUGHT = 0.7  # of what a student is told: the committee's probabilities; the rest is the label
 
@@ -275,6 +276,14 @@ def joined(*splits: Split) -> tuple[jax.Array, jax.Array]:
 # --- what comes of it --------------------------------------------------------------------
 
 
+class Scores(NamedTuple):
+    """Of some networks, in percent; valid is empty where the validation digits were learned."""
+
+    name: str
+    valid: list[float]
+    test: list[float]
+
+
 @functools.cache
 def network() -> keras.Model:
     """The one that is scored and kept, in float32."""
@@ -321,21 +330,8 @@ def keep(weights: Weights, group: Group, scores: Scores, mnist: Mnist, seconds: 
     network().save(HERE / f"seed-{STUDENTS[best]}" / "model.keras")
 
 
-class Scores(NamedTuple):
-    """Of some networks, in percent; valid is empty where the validation digits were learned."""
-
-    name: str
-    valid: list[float]
-    test: list[float]
-
-
 def table(rows: Sequence[Scores], seconds: float) -> str:
     """README.md."""
-
-    def mean_and_sd(values: list[float]) -> str:
-        deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-        return f"{statistics.mean(values):.3f}{deviation} %" if values else "–"
-
     lines = [
         "# committee\n",
         "`KERAS_BACKEND=jax python results/committee.py` made this, with "
@@ -347,8 +343,8 @@ def table(rows: Sequence[Scores], seconds: float) -> str:
     for name, valid, test in rows:
         low, high = wilson_interval(round(statistics.mean(test) * 100), 10_000)
         lines.append(
-            f"| {name} | {len(test)} | {mean_and_sd(valid)} | {mean_and_sd(test)} "
-            f"| {low:.2f} to {high:.2f} |"
+            f"| {name} | {len(test)} | {mean_and_sd(valid) if valid else '–'} "
+            f"| {mean_and_sd(test)} | {low:.2f} to {high:.2f} |"
         )
     lines += [
         "\nThe column without a name is where, with 95 % confidence, the error on all such digits "
