@@ -244,7 +244,7 @@ def _train(options: argparse.Namespace) -> int:
         print(
             "That was today's way to train the tutorial's layers. `make reproduce` trains them as "
             f"the tutorial did, {TUTORIAL.n_epochs} epochs; `lenet-keras train --recipe "
-            "modern` gets the most out of them."
+            "best` gets the most out of them."
         )
     elif mnist.name == "mnist" and recipe.n_epochs < whole.n_epochs:
         print(f"The {whole.name} recipe runs {whole.n_epochs} epochs, this was {recipe.n_epochs}.")
