@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -146,6 +147,22 @@ def run_and_weigh() -> Callable[[Sequence[str]], tuple[subprocess.CompletedProce
         return done, int(peak)
 
     return run_and_weigh
+
+
+@pytest.fixture(scope="session")
+def on_jax() -> Callable[[str], Any]:
+    """A script in a process of its own, Keras on JAX: its last line, JSON, as a value."""
+
+    def on_jax(script: str) -> Any:
+        pytest.importorskip("jax", reason="jax is not installed")
+        env = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-c", script]
+        root = Path(__file__).parent.parent
+        done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return on_jax
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,14 +1,5 @@
 """Many networks at once are the same networks, and what a committee says can be learned."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).parent.parent
 SCRIPT = """
 import json, sys
 from dataclasses import replace
@@ -46,18 +37,12 @@ said = np.asarray(together(teachers, images)).argmax(axis=1)
 found["as the committee says"] = float((answers[0] == said).mean())
 found["unheard of"] = float((answers[1][labels < 5] == said[labels < 5]).mean())
 found["together"] = committee.error_together(teachers, few)
-print("FOUND" + json.dumps(found))
+print(json.dumps(found))
 """
 
 
-def test_many_at_once():
-    pytest.importorskip("jax", reason="jax is not installed")
-    env = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.partition("FOUND")[2])
+def test_many_at_once(on_jax):
+    found = on_jax(SCRIPT)
     assert found["difference"] < 1e-4  # from Keras's logits
     assert max(found["teachers"]) < 30
     assert found["together"][0] <= max(found["teachers"])

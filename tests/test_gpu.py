@@ -1,14 +1,5 @@
 """The whole run as one compiled program does what training.py does, patience included."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).parent.parent
 SCRIPT = """
 import json, sys, tempfile
 from dataclasses import replace
@@ -44,18 +35,12 @@ for patience, increase in ((45, 1), (1000, 2)):
             "best": run.record.result.best_iteration,
         },
     })
-print("RUNS" + json.dumps(runs))
+print(json.dumps(runs))
 """
 
 
-def test_one_compiled_program_is_the_same_training():
-    pytest.importorskip("jax", reason="jax is not installed")
-    env = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    runs = json.loads(done.stdout.partition("RUNS")[2])
+def test_one_compiled_program_is_the_same_training(on_jax):
+    runs = on_jax(SCRIPT)
     for run in runs:
         assert run["compiled"]["iterations"] == run["fit"]["iterations"]
         assert len(run["compiled"]["valid"]) == len(run["fit"]["valid"])
