@@ -29,7 +29,15 @@ from lenet_keras.patience import PatienceStopping, Validation, validation_freque
 from lenet_keras.recipe import Recipe
 from lenet_keras.score import Averaged, zero_one_loss
 
-__all__ = ["State", "Training", "TrainingError", "compiled", "initial_model", "optimizer_of"]
+__all__ = [
+    "State",
+    "Training",
+    "TrainingError",
+    "compiled",
+    "initial_model",
+    "optimizer_of",
+    "target_of",
+]
 
 
 class TrainingError(LenetKerasError):
@@ -90,11 +98,16 @@ def optimizer_of(recipe: Recipe, n_train_batches: int) -> keras.optimizers.Optim
 
 def _unsure_of_others(labels: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Negative log-likelihood; of NO_DIGIT the mean over all classes, least where all are 1/10."""
-    target = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), N_CLASSES)  # or all 0
-    target += (1 - ops.sum(target, axis=1, keepdims=True)) / N_CLASSES
+    target = target_of(ops.reshape(labels, (-1,)))
     return keras.losses.categorical_crossentropy(
         target, ops.cast(logits, "float32"), from_logits=True
     )
+
+
+def target_of(labels: keras.KerasTensor) -> keras.KerasTensor:
+    """The probabilities to learn, [..., 10]: 1 for the label; of NO_DIGIT 1/10 for each class."""
+    target = ops.one_hot(ops.cast(labels, "int32"), N_CLASSES)  # or all 0
+    return target + (1 - ops.sum(target, axis=-1, keepdims=True)) / N_CLASSES
 
 
 @dataclass(frozen=True)

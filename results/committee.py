@@ -40,9 +40,11 @@ from lenet_keras.data import Mnist, Split
 from lenet_keras.devices import native_precision
 from lenet_keras.distortion import Distort, strength
 from lenet_keras.minibatches import to_learn
+from lenet_keras.run.history import percent
 from lenet_keras.run.record import Data, Record, Result, hardware, versions
 from lenet_keras.score import wilson_interval, zero_one_loss
-from lenet_keras.training import initial_model, optimizer_of
+from lenet_keras.storage.files import whole_file
+from lenet_keras.training import initial_model, optimizer_of, target_of
 
 HERE = Path(__file__).parent / "committee"
 TEACHER = replace(
@@ -199,7 +201,7 @@ class Group:
             rows = lax.dynamic_slice_in_dim(order, index * size, size, axis=1)
             k1, k2 = jax.random.split(jax.random.fold_in(key, index))
             images = self.views(learned.images[rows], k1, faded)
-            target = probabilities_of(learned.labels[rows])
+            target = target_of(learned.labels[rows])
             if committee is not None:
                 target = TAUGHT * together(committee, images[0]) + (1 - TAUGHT) * target
             gradients = self.gradients(weights, images, target, learned.counts, rows, k2)
@@ -235,12 +237,6 @@ class Group:
         counts = jnp.take_along_axis(counts, rows, axis=1)
         of_one = jax.grad(functools.partial(cost, dropout=self.recipe.dropout))
         return jax.vmap(of_one)(weights, images, target, counts, jax.random.split(key, m))
-
-
-def probabilities_of(labels: jax.Array) -> jax.Array:
-    """1 for the label; 1/10 for each class of what is no digit: [..., 10]."""
-    target = jax.nn.one_hot(labels, 10)
-    return target + (1 - target.sum(axis=-1, keepdims=True)) / 10
 
 
 # --- who learns what ---------------------------------------------------------------------
@@ -284,26 +280,28 @@ class Scores(NamedTuple):
     test: list[float]
 
 
+def network_of(weights: Weights, k: int) -> keras.Model:
+    """The k-th of a group, float32; always the same model, so Keras compiles it once."""
+    _network().set_weights([np.asarray(each[k]) for each in weights])
+    return _network()
+
+
 @functools.cache
-def network() -> keras.Model:
-    """The one that is scored and kept, in float32."""
+def _network() -> keras.Model:
     return initial_model(replace(STUDENT, precision="float32"))
 
 
 def errors(weights: Weights, split: Split) -> list[float]:
     """Of each network of a group, in percent."""
-    found = []
-    for k in range(len(weights[0])):
-        network().set_weights([np.asarray(each[k]) for each in weights])
-        found.append(round(100 * zero_one_loss(network(), split), 4))
-    return found
+    each = (network_of(weights, k) for k in range(len(weights[0])))
+    return [percent(zero_one_loss(network, split)) for network in each]
 
 
 def error_together(committee: Weights, split: Split) -> list[float]:
     """Of all of a group together, in percent: one number."""
     parts = [split.images[i : i + 1000] for i in range(0, len(split.images), 1000)]
     labels = np.concatenate([together(committee, part).argmax(axis=1) for part in parts])
-    return [round(100 * float(np.mean(labels != split.labels)), 4)]
+    return [percent(float(np.mean(labels != split.labels)))]
 
 
 def keep(weights: Weights, group: Group, scores: Scores, mnist: Mnist, seconds: float) -> None:
@@ -313,7 +311,11 @@ def keep(weights: Weights, group: Group, scores: Scores, mnist: Mnist, seconds: 
     for k, seed in enumerate(STUDENTS):
         folder = HERE / f"seed-{seed}"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.keras").unlink(missing_ok=True)
+        if k == best:
+            with whole_file(folder / "model.keras") as path:
+                network_of(weights, k).save(path)
+        else:
+            (folder / "model.keras").unlink(missing_ok=True)
         Record(
             recipe=replace(group.recipe, seed=seed),
             data=Data.of(mnist),
@@ -326,8 +328,6 @@ def keep(weights: Weights, group: Group, scores: Scores, mnist: Mnist, seconds: 
             stopped_by_patience=False,
             result=Result(scores.valid[k], iterations, scores.test[k]),
         ).save(folder / "run.json")
-    network().set_weights([np.asarray(each[best]) for each in weights])
-    network().save(HERE / f"seed-{STUDENTS[best]}" / "model.keras")
 
 
 def table(rows: Sequence[Scores], seconds: float) -> str:

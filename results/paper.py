@@ -1,7 +1,7 @@
 """MNIST's digits as apps meet them: in fog, in a table's cell, crossed out; then through our graph.
 
-Each function takes a digit, uint8 [28, 28], and gives a picture, uint8 [H, W], drawn anew every
-time. ``seen_on_paper`` gives what digit.onnx's normalization leaves of such pictures, for
+Each function takes a digit, uint8 [28, 28], and gives a picture, [H, W] from 0 to 255, drawn anew
+every time. ``seen_on_paper`` gives what digit.onnx's normalization leaves of such pictures, for
 committee.py to learn. benchmarks/pictures.py asks about papers of the same kinds, but made in
 another way and to other measures.
 """
@@ -75,11 +75,11 @@ def on_lines(digit: Picture, rng: Rng) -> Picture:
 
 def cut_out(digit: Picture, rng: Rng) -> Picture:
     """Along its ink, or a pixel off; enlarged."""
+    digit = np.pad(digit, 1)
     rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
+    (top, left), (below, right) = (rows[0], columns[0]), (rows[-1] + 1, columns[-1] + 1)
     off = rng.integers(0, 2, 4)
-    cut = digit[rows[0] - off[0] : rows[-1] + 1 + off[1], columns[0] - off[2] :][
-        :, : columns[-1] - columns[0] + 1 + off[2] + off[3]
-    ]
+    cut = digit[top - off[0] : below + off[1], left - off[2] : right + off[3]]
     times = rng.integers(2, 7)
     return 255 - cut.repeat(times, 0).repeat(times, 1)
 
@@ -127,7 +127,7 @@ def seen_on_paper(split: Split, n: int, seed: int) -> Split:
     """Of these digits, each on one of PAPERS, what the network in digit.onnx sees.
 
     Args:
-        split: digits, uint8 [N, 28, 28], with at least a pixel of nothing around their ink.
+        split: digits, uint8 [N, 28, 28].
         n: how many to draw from them; those on which the graph finds no ink are left out.
         seed: the same seed, the same pictures.
 

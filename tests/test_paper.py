@@ -33,6 +33,8 @@ def test_what_happens_to_the_digit():
     assert edge.sum() == 2 * 20 + 2 * 8 - 4 and edge[4, 10] and not edge[10, 13]
     cut = cut_out(digit, rng)
     assert np.isin(cut, (0, 255)).all() and (cut == 0).mean() > 0.6
+    everywhere = np.full((28, 28), 255, np.uint8)
+    assert all(np.mean(cut_out(everywhere, rng) == 0) > 0.8 for _ in range(20))  # at the border too
     assert in_cell(digit, rng).shape[0] >= 112
 
 
